@@ -1,0 +1,93 @@
+//! Which rules match an event.
+
+use guard_domain::{FieldPath, RuleId, RuleMode, Severity};
+
+use crate::document::{Document, MalformedEvent};
+use crate::rule_set::{CompiledRule, RuleSet};
+
+/// The rules that match an event, in the order in which they decide.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evaluation {
+    /// The rules that may act.
+    pub matches: Vec<Match>,
+    /// The rules of mode `shadow` that matched: recorded beside the decision.
+    pub shadows: Vec<RuleId>,
+}
+
+/// A rule that matches and may act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The rule.
+    pub rule_id: RuleId,
+    /// The event's values of the rule's `cooldown_by`, as one text; empty if the rule names none.
+    ///
+    /// A missing value, and one with a NUL, is a value of its own.
+    pub cooldown_value: String,
+    pub(crate) rank: usize,
+}
+
+impl RuleSet {
+    /// Finds the rules that match an event, given as the JSON text that its sender wrote.
+    ///
+    /// # Errors
+    /// [`MalformedEvent`] when the text is not a JSON object that can be evaluated.
+    pub fn evaluate(&self, event: &str) -> Result<Evaluation, MalformedEvent> {
+        let document = Document::parse(event)?;
+        let mut evaluation = Evaluation::default();
+        for (rank, compiled) in self.compiled() {
+            if !compiled.matches(&document) {
+                continue;
+            }
+            let rule_id = compiled.rule.id.clone();
+            match compiled.rule.mode {
+                RuleMode::Disabled => {}
+                RuleMode::Shadow => evaluation.shadows.push(rule_id),
+                RuleMode::Active | RuleMode::DryRun => {
+                    let cooldown_value = bucket(&compiled.rule.cooldown_by, &document);
+                    evaluation.matches.push(Match {
+                        rule_id,
+                        cooldown_value,
+                        rank,
+                    });
+                }
+            }
+        }
+        Ok(evaluation)
+    }
+}
+
+impl CompiledRule {
+    /// Whether the rule looks at the event and its conditions hold, whatever its mode.
+    pub(crate) fn matches(&self, event: &Document<'_>) -> bool {
+        self.gate(event).is_none() && self.condition.holds(event)
+    }
+
+    /// Why the rule does not look at the event at all.
+    pub(crate) fn gate(&self, event: &Document<'_>) -> Option<String> {
+        let event_type = root_text(event, "event_type").unwrap_or_default();
+        if !self.rule.event_types.accepts(event_type) {
+            return Some(format!("it does not look at events of type `{event_type}`"));
+        }
+        let least = self.rule.min_severity?;
+        let severity = root_text(event, "severity").and_then(|word| Severity::parse(word).ok());
+        if severity.is_some_and(|severity| severity >= least) {
+            return None;
+        }
+        Some(format!(
+            "it looks at events of severity `{least}` and above"
+        ))
+    }
+}
+
+fn root_text<'d>(event: &'d Document<'_>, field: &str) -> Option<&'d str> {
+    event.member(field).and_then(Document::text)
+}
+
+/// The values of some fields as one text.
+fn bucket(fields: &[FieldPath], event: &Document<'_>) -> String {
+    let value = |field: &FieldPath| match event.find(field) {
+        Some(found) if !found.text().is_some_and(|text| text.contains('\0')) => found.canonical(),
+        _ => "-".to_owned(),
+    };
+    fields.iter().map(value).collect::<Vec<_>>().join("|")
+}

@@ -1,0 +1,134 @@
+//! Why each rule matched an event, or did not.
+
+use guard_domain::{Condition, Event, RuleId, RuleMode, Test};
+
+use crate::condition::Compiled;
+use crate::decide::Verdict;
+use crate::document::{Document, MalformedEvent};
+use crate::rule_set::{CompiledRule, RuleSet};
+
+/// What became of one rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleExplanation {
+    /// The rule.
+    pub rule_id: RuleId,
+    /// Whether it matched.
+    pub matched: bool,
+    /// Every test of its conditions, in the order of the rule.
+    pub conditions: Vec<ConditionExplanation>,
+    /// Why it did not act; `None` for the rule that decided.
+    pub skipped_because: Option<String>,
+}
+
+/// What became of one test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionExplanation {
+    /// Where it stands in the rule: a JSON pointer such as `/conditions/0/any/1`.
+    pub pointer: String,
+    /// The test in words, such as `context.failed_logins gte 10`.
+    pub test: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// The value of its field as the event's JSON text; `None` if the event has no such value.
+    pub found: Option<String>,
+}
+
+/// Explains a verdict: every rule, in the order in which they decide.
+///
+/// # Errors
+/// [`MalformedEvent`] when the event cannot be evaluated.
+pub fn explain(
+    rules: &RuleSet,
+    event: &Event,
+    verdict: &Verdict,
+) -> Result<Vec<RuleExplanation>, MalformedEvent> {
+    let document = Document::parse(event.body())?;
+    let explanations = rules.compiled().map(|(_, compiled)| {
+        let matched = compiled.matches(&document);
+        let mut conditions = Vec::new();
+        for (i, condition) in compiled.rule.conditions.iter().enumerate() {
+            walk(
+                condition,
+                &document,
+                &format!("/conditions/{i}"),
+                &mut conditions,
+            );
+        }
+        RuleExplanation {
+            rule_id: compiled.rule.id.clone(),
+            matched,
+            conditions,
+            skipped_because: skipped(compiled, matched, &document, verdict),
+        }
+    });
+    Ok(explanations.collect())
+}
+
+fn skipped(
+    compiled: &CompiledRule,
+    matched: bool,
+    event: &Document<'_>,
+    verdict: &Verdict,
+) -> Option<String> {
+    let rule = &compiled.rule;
+    if let Some(reason) = compiled.gate(event) {
+        return Some(reason);
+    }
+    if !matched {
+        return Some("its conditions do not hold".to_owned());
+    }
+    match rule.mode {
+        RuleMode::Disabled => return Some("it is disabled".to_owned()),
+        RuleMode::Shadow => return Some("it is in shadow mode".to_owned()),
+        RuleMode::Active | RuleMode::DryRun => {}
+    }
+    if let Some((_, reason)) = verdict.held_back.iter().find(|(id, _)| *id == rule.id) {
+        return Some(format!("it {reason}"));
+    }
+    match &verdict.decision.rule_id {
+        Some(decided) if *decided == rule.id => None,
+        Some(decided) => Some(format!("rule `{decided}` comes first")),
+        None => Some(verdict.decision.message.clone()),
+    }
+}
+
+fn walk(
+    condition: &Condition,
+    event: &Document<'_>,
+    pointer: &str,
+    out: &mut Vec<ConditionExplanation>,
+) {
+    let group = match condition {
+        Condition::All(list) => ("all", list),
+        Condition::Any(list) => ("any", list),
+        Condition::Not(inner) => return walk(inner, event, &format!("{pointer}/not"), out),
+        Condition::Test(test) => {
+            let compiled = Compiled::compile(condition);
+            let found = event.find(&test.field).map(|found| found.raw.to_owned());
+            out.push(ConditionExplanation {
+                pointer: pointer.to_owned(),
+                test: in_words(test),
+                holds: compiled.is_ok_and(|compiled| compiled.holds(event)),
+                found,
+            });
+            return;
+        }
+    };
+    for (i, inner) in group.1.iter().enumerate() {
+        walk(inner, event, &format!("{pointer}/{}/{i}", group.0), out);
+    }
+}
+
+fn in_words(test: &Test) -> String {
+    use guard_domain::Operand;
+    let operand = match &test.operand {
+        Operand::None => String::new(),
+        Operand::Value(value) => format!(" {value}"),
+        Operand::ValueOf(path) => format!(" {path}"),
+    };
+    format!(
+        "{} {}{operand}",
+        test.field,
+        test.operator.spelling(test.negated)
+    )
+}

@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+pub mod source;
+
+mod condition;
+mod decide;
+mod document;
+mod evaluate;
+mod explain;
+mod matcher;
+mod number;
+mod rule_set;
+mod simulate;
+mod standing;
+mod template;
+mod truth_table;
+
+pub use decide::{CooldownClaim, Effect, Terms, Verdict, decide};
+pub use document::MalformedEvent;
+pub use evaluate::{Evaluation, Match};
+pub use explain::{ConditionExplanation, RuleExplanation, explain};
+pub use rule_set::{CompileError, RuleSet, VersionedRule};
+pub use simulate::{TestFailure, run_tests, simulate};
+pub use source::{
+    Diagnostic, Feature, LoadError, ParsedRule, Place, RuleFile, RuleTest, SourceFormat,
+};
+pub use standing::{Pauses, Standing, StandingState};
