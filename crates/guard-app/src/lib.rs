@@ -1,1 +1,30 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+pub mod metric;
+pub mod ports;
+
+mod acknowledgements;
+mod breaker;
+mod callback_token;
+mod callbacks;
+mod committer;
+mod dispatcher;
+mod escalate;
+mod intake;
+mod operate;
+mod queries;
+mod retry;
+mod rule_book;
+mod rule_manager;
+
+pub use acknowledgements::Acknowledgements;
+pub use breaker::{BreakerState, Breakers};
+pub use callback_token::{CallbackTokenError, CallbackTokens};
+pub use callbacks::{CallbackError, CallbackService};
+pub use committer::{CommitError, Committer, CommitterSettings};
+pub use dispatcher::{Dispatcher, DispatcherSettings};
+pub use intake::{Answer, IntakeError, IntakeService, IntakeSettings, Submission};
+pub use operate::{OperateError, OperatorService};
+pub use queries::{MAX_PAGE, Page, PageQuery, QueryError, QueryService};
+pub use rule_book::RuleBook;
+pub use rule_manager::{Catalogue, Preview, PreviewError, PublishError, RuleManager};

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::json::{self, JsonError};
-use crate::{EventType, EventTypes, Severity, Source, suggest, timestamp};
+use crate::{EventId, EventType, EventTypes, Severity, Source, suggest, timestamp};
 
 /// The largest body of one event, in bytes.
 pub const MAX_BODY_BYTES: usize = 128 * 1024;
@@ -151,6 +151,28 @@ impl Event {
     #[must_use]
     pub fn body(&self) -> &str {
         &self.body
+    }
+
+    /// The text of an event, `body`, with what the guard knows of it: `id` and `received_at` are the guard's own, the
+    /// sender's id becomes `sender_id` (`null` if there is none). Every other value stays as the text that was sent.
+    #[must_use]
+    pub fn with_identity(body: &str, id: EventId, received_at: DateTime<Utc>) -> String {
+        let fields = json::members(body).unwrap_or_default().0;
+        let mut sender_id = "null";
+        let mut text = format!(
+            r#"{{"id":"{id}","received_at":"{}""#,
+            timestamp::format(received_at)
+        );
+        for (key, value) in &fields {
+            match key.as_ref() {
+                "id" => sender_id = value.get(),
+                field => {
+                    text.push_str(&format!(r#","{field}":{}"#, value.get()));
+                }
+            }
+        }
+        text.push_str(&format!(r#","sender_id":{sender_id}}}"#));
+        text
     }
 }
 
@@ -374,6 +396,17 @@ mod tests {
         assert_eq!(event.id(), None);
         assert_eq!(parse(&with("id", r#""a-1""#)).unwrap().id(), Some("a-1"));
         assert_eq!(parse(&with("id", "null")).unwrap().id(), None);
+    }
+
+    #[test]
+    fn the_guards_identity_goes_beside_what_was_sent() {
+        let body = with("id", r#""a-1""#);
+        let id = EventId::from_uuid(uuid::Uuid::nil());
+        let text = Event::with_identity(&body, id, DateTime::UNIX_EPOCH);
+        assert_eq!(
+            text,
+            r#"{"id":"00000000-0000-0000-0000-000000000000","received_at":"1970-01-01T00:00:00.000000Z","event_type":"backup_failed","severity":"high","source":"sentinel","timestamp":"2026-11-20T03:01:00.123456","context":{"retry_count": 0},"sender_id":"a-1"}"#
+        );
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Reading rule files: what is accepted, and what errors say.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use guard_policy::{Feature, RuleFile, SourceFormat};
 

@@ -1,1 +1,20 @@
-//! stub
+#![doc = include_str!("../README.md")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "tests stop where something is not as expected; the names of the cases say what they are"
+)]
+
+pub mod contract;
+
+mod build;
+mod clock;
+mod playbooks;
+
+pub use build::{event_body, intake_key, principal, publish_rules, tenant};
+pub use clock::{FakeClock, SeededRandom};
+pub use playbooks::ScriptedPlaybooks;

@@ -1,0 +1,217 @@
+//! Circuit breakers: what keeps failing is left alone for a while, then tried once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use guard_domain::PlaybookName;
+
+/// Failures in a row that open a breaker.
+const THRESHOLD: u32 = 5;
+/// How long a breaker is open the first time; it doubles each time the trial fails.
+const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(1);
+/// How long a breaker is open at most.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(30);
+
+/// Where a breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Everything passes.
+    Closed,
+    /// Nothing passes.
+    Open,
+    /// One trial passes.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// The state as a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Breaker {
+    failures: u32,
+    openings: u32,
+    open_until: Option<DateTime<Utc>>,
+    trying: bool,
+}
+
+impl Breaker {
+    fn state(&self, now: DateTime<Utc>) -> BreakerState {
+        match self.open_until {
+            None => BreakerState::Closed,
+            Some(until) if now < until || self.trying => BreakerState::Open,
+            Some(_) => BreakerState::HalfOpen,
+        }
+    }
+
+    fn open(&mut self, now: DateTime<Utc>) {
+        let pause = FIRST_PAUSE * (1 << self.openings.min(5));
+        self.open_until = Some(now + pause.min(LONGEST_PAUSE));
+        self.openings += 1;
+        self.trying = false;
+    }
+
+    fn fail(&mut self, now: DateTime<Utc>) {
+        self.failures += 1;
+        if self.failures >= THRESHOLD || self.open_until.is_some() {
+            self.open(now);
+        }
+    }
+}
+
+/// The breakers of an instance: one for the host, for what is wrong with reaching it, and one for each playbook, for
+/// what is wrong with the playbook.
+#[derive(Debug, Default)]
+pub struct Breakers {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    host: Breaker,
+    playbooks: HashMap<PlaybookName, Breaker>,
+}
+
+impl Breakers {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the host may be called.
+    pub(crate) fn host_permits(&self, now: DateTime<Utc>) -> bool {
+        self.inner().host.state(now) != BreakerState::Open
+    }
+
+    /// The playbooks that may not be called.
+    pub(crate) fn open_playbooks(&self, now: DateTime<Utc>) -> Vec<PlaybookName> {
+        let inner = self.inner();
+        let open = inner.playbooks.iter();
+        open.filter(|(_, breaker)| breaker.state(now) == BreakerState::Open)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// A call begins: if a breaker is half open, this is its trial.
+    pub(crate) fn begin(&self, playbook: &PlaybookName) {
+        let mut inner = self.inner();
+        inner.host.trying = inner.host.open_until.is_some();
+        if let Some(breaker) = inner.playbooks.get_mut(playbook) {
+            breaker.trying = breaker.open_until.is_some();
+        }
+    }
+
+    /// The host was reached, and the playbook did not fail.
+    pub(crate) fn succeed(&self, playbook: &PlaybookName) {
+        let mut inner = self.inner();
+        inner.host = Breaker::default();
+        inner.playbooks.remove(playbook);
+    }
+
+    /// The host could not be reached, or is overloaded.
+    pub(crate) fn fail_host(&self, playbook: &PlaybookName, now: DateTime<Utc>) {
+        let mut inner = self.inner();
+        inner.host.fail(now);
+        if let Some(breaker) = inner.playbooks.get_mut(playbook) {
+            breaker.trying = false;
+        }
+    }
+
+    /// The host was reached, and the playbook failed.
+    pub(crate) fn fail_playbook(&self, playbook: &PlaybookName, now: DateTime<Utc>) {
+        let mut inner = self.inner();
+        inner.host = Breaker::default();
+        inner
+            .playbooks
+            .entry(playbook.clone())
+            .or_default()
+            .fail(now);
+    }
+
+    /// The host was reached, and refuses our token for this playbook. Returns whether the breaker was closed before.
+    pub(crate) fn refuse_playbook(&self, playbook: &PlaybookName, now: DateTime<Utc>) -> bool {
+        let mut inner = self.inner();
+        inner.host = Breaker::default();
+        let breaker = inner.playbooks.entry(playbook.clone()).or_default();
+        let was_closed = breaker.open_until.is_none();
+        breaker.open(now);
+        was_closed
+    }
+
+    /// Every breaker that is not closed: `host` or `playbook:<name>`, and its state.
+    #[must_use]
+    pub fn report(&self, now: DateTime<Utc>) -> Vec<(String, BreakerState)> {
+        let inner = self.inner();
+        let host = std::iter::once(("host".to_owned(), inner.host.state(now)));
+        let playbooks = inner
+            .playbooks
+            .iter()
+            .map(|(name, breaker)| (format!("playbook:{name}"), breaker.state(now)));
+        let mut report: Vec<_> = host
+            .chain(playbooks)
+            .filter(|(_, state)| *state != BreakerState::Closed)
+            .collect();
+        report.sort_by(|left, right| left.0.cmp(&right.0));
+        report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::milliseconds(millis)
+    }
+
+    #[test]
+    fn a_host_that_keeps_failing_is_left_alone_and_then_tried_once() {
+        let breakers = Breakers::default();
+        let playbook = PlaybookName::parse("a").unwrap();
+        for _ in 0..4 {
+            breakers.fail_host(&playbook, at(0));
+        }
+        assert!(breakers.host_permits(at(0)));
+        breakers.fail_host(&playbook, at(0));
+        assert!(!breakers.host_permits(at(999)));
+        assert!(breakers.host_permits(at(1000)), "half open");
+        breakers.begin(&playbook);
+        assert!(!breakers.host_permits(at(1000)), "only one trial");
+        breakers.fail_host(&playbook, at(1000));
+        assert!(!breakers.host_permits(at(2999)), "the pause doubles");
+        breakers.begin(&playbook);
+        breakers.succeed(&playbook);
+        assert!(breakers.host_permits(at(3000)));
+        assert_eq!(breakers.report(at(3000)), []);
+    }
+
+    #[test]
+    fn a_playbook_fails_alone() {
+        let breakers = Breakers::default();
+        let (bad, good) = (
+            PlaybookName::parse("bad").unwrap(),
+            PlaybookName::parse("good").unwrap(),
+        );
+        assert!(breakers.refuse_playbook(&bad, at(0)));
+        assert!(
+            !breakers.refuse_playbook(&bad, at(0)),
+            "it was open already"
+        );
+        assert_eq!(breakers.open_playbooks(at(1)), [bad.clone()]);
+        assert!(breakers.host_permits(at(1)));
+        breakers.succeed(&good);
+        assert_eq!(
+            breakers.report(at(1)),
+            [("playbook:bad".to_owned(), BreakerState::Open)]
+        );
+        assert_eq!(breakers.open_playbooks(at(60_000)), []);
+    }
+}

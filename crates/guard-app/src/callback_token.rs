@@ -1,0 +1,155 @@
+//! The tokens that workflows report with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use guard_domain::{ExecutionId, TenantId};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use thiserror::Error;
+
+use crate::ports::{Controls, Random, StorageError};
+
+/// How long after its execution's deadline a token is accepted.
+const GRACE: TimeDelta = TimeDelta::hours(24);
+const PREFIX: &str = "ngc";
+
+/// Why a token was not accepted.
+#[derive(Debug, Error)]
+pub enum CallbackTokenError {
+    /// It is none of ours, is for another execution, or has expired.
+    #[error("the callback token is not valid for this execution")]
+    Refused,
+    /// It could not be checked.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Makes and checks callback tokens: `ngc_<expiry>_<tenant>_<HMAC-SHA256>`.
+///
+/// The signature covers the tenant, the execution and the expiry. The key is the configured secret, or one of the
+/// tenant's own that is made once and kept in the database.
+pub struct CallbackTokens {
+    secret: Option<SecretString>,
+    controls: Arc<dyn Controls>,
+    random: Arc<dyn Random>,
+    keys: Mutex<HashMap<TenantId, [u8; 32]>>,
+}
+
+impl CallbackTokens {
+    /// Tokens signed with `secret`, or with keys kept in the database.
+    #[must_use]
+    pub fn new(
+        secret: Option<SecretString>,
+        controls: Arc<dyn Controls>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            secret,
+            controls,
+            random,
+            keys: Mutex::default(),
+        }
+    }
+
+    /// The token of an execution.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the key cannot be read.
+    pub async fn issue(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        deadline: DateTime<Utc>,
+    ) -> Result<SecretString, StorageError> {
+        let expiry = (deadline + GRACE).timestamp();
+        let mac = self.mac(tenant, id, expiry).await?.finalize().into_bytes();
+        let signature: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("{PREFIX}_{expiry}_{tenant}_{signature}").into())
+    }
+
+    /// The tenant of an execution whose token this is.
+    ///
+    /// # Errors
+    /// [`CallbackTokenError::Refused`] for a foreign or expired token.
+    pub async fn verify(
+        &self,
+        token: &str,
+        id: ExecutionId,
+        now: DateTime<Utc>,
+    ) -> Result<TenantId, CallbackTokenError> {
+        let mut parts = token.splitn(4, '_');
+        let mut next = || parts.next().ok_or(CallbackTokenError::Refused);
+        let (prefix, expiry, tenant, signature) = (next()?, next()?, next()?, next()?);
+        let expiry: i64 = expiry.parse().map_err(|_| CallbackTokenError::Refused)?;
+        let tenant = TenantId::parse(tenant).map_err(|_| CallbackTokenError::Refused)?;
+        let signature = decode_hex(signature).ok_or(CallbackTokenError::Refused)?;
+        if prefix != PREFIX || now.timestamp() >= expiry {
+            return Err(CallbackTokenError::Refused);
+        }
+        let mac = self.mac(&tenant, id, expiry).await?;
+        // The comparison takes the same time whatever differs.
+        mac.verify_slice(&signature)
+            .map_err(|_| CallbackTokenError::Refused)?;
+        Ok(tenant)
+    }
+
+    async fn mac(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        expiry: i64,
+    ) -> Result<Hmac<Sha256>, StorageError> {
+        let mut mac = match &self.secret {
+            Some(secret) => new_mac(secret.expose_secret().as_bytes()),
+            None => new_mac(&self.key(tenant).await?),
+        };
+        mac.update(format!("neural-guard callback\n{tenant}\n{id}\n{expiry}").as_bytes());
+        Ok(mac)
+    }
+
+    async fn key(&self, tenant: &TenantId) -> Result<[u8; 32], StorageError> {
+        let cached = self
+            .keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(tenant)
+            .copied();
+        if let Some(key) = cached {
+            return Ok(key);
+        }
+        let mut fresh = [0; 32];
+        for chunk in fresh.chunks_exact_mut(16) {
+            chunk.copy_from_slice(&self.random.next_u128().to_be_bytes());
+        }
+        let key = self.controls.callback_key(tenant, fresh).await?;
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(tenant.clone(), key);
+        Ok(key)
+    }
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+fn new_mac(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let nibbles: Vec<u8> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let pairs = nibbles.chunks_exact(2);
+    pairs.remainder().is_empty().then_some(())?;
+    nibbles
+        .chunks_exact(2)
+        .map(|pair| match pair {
+            [high, low] => Some(high << 4 | low),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,323 @@
+//! Delivering executions.
+
+mod judge;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use guard_domain::{
+    ContactName, Escalation, EscalationId, EscalationReason, Event, ExecutionState, PlaybookName,
+};
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::acknowledgements::Acknowledgements;
+use crate::breaker::Breakers;
+use crate::callback_token::CallbackTokens;
+use crate::escalate::announce;
+use crate::metric;
+use crate::ports::{
+    AttemptReport, ClaimRequest, Claimed, Clock, Delivery, DeliveryOutcome, Outbox, Playbooks,
+    Random, Settled, StorageError, random_tail,
+};
+
+/// Executions that one round ends for lack of time, at most.
+const EXPIRE_LIMIT: u32 = 100;
+/// How often and how long apart it is tried to record an attempt.
+const SETTLE_TRIES: u32 = 20;
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How executions are delivered.
+#[derive(Debug, Clone)]
+pub struct DispatcherSettings {
+    /// The name of this instance.
+    pub instance: String,
+    /// Deliveries under way at once, at most; one playbook has at most half of them.
+    pub max_in_flight: usize,
+    /// How long a claim holds.
+    pub lease: Duration,
+    /// How long a workflow may take to report, after the acknowledgement.
+    pub confirm_within: TimeDelta,
+    /// How often to look for work that this process was not woken for.
+    pub poll: Duration,
+    /// How long deliveries under way may take when the server stops.
+    pub drain: Duration,
+    /// The address at which workflows reach this server, without a slash at the end.
+    pub public_url: String,
+    /// Who is called when something is wrong with delivering.
+    pub default_contact: ContactName,
+}
+
+/// Takes due executions from the outbox and delivers them.
+pub struct Dispatcher {
+    /// Where executions wait.
+    pub outbox: Arc<dyn Outbox>,
+    /// What runs them.
+    pub playbooks: Arc<dyn Playbooks>,
+    /// Makes callback tokens.
+    pub tokens: Arc<CallbackTokens>,
+    /// What is left alone for a while.
+    pub breakers: Arc<Breakers>,
+    /// Who waits for an acknowledgement.
+    pub acknowledgements: Arc<Acknowledgements>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for jitter and ids.
+    pub random: Arc<dyn Random>,
+    /// Wakes the dispatcher when there is work.
+    pub wake: Arc<Notify>,
+    /// How executions are delivered.
+    pub settings: DispatcherSettings,
+}
+
+/// The deliveries under way.
+#[derive(Default)]
+struct InFlight {
+    tasks: JoinSet<()>,
+    playbooks: HashMap<Id, PlaybookName>,
+}
+
+impl InFlight {
+    /// The playbooks that have all the deliveries under way that one may have.
+    fn crowded(&self, most: usize) -> Vec<PlaybookName> {
+        let mut counts: HashMap<&PlaybookName, usize> = HashMap::new();
+        for playbook in self.playbooks.values() {
+            *counts.entry(playbook).or_default() += 1;
+        }
+        counts
+            .into_iter()
+            .filter(|(_, count)| *count >= most)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    async fn next_end(&mut self) {
+        match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => _ = self.playbooks.remove(&id),
+            Some(Err(error)) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a delivery broke off"
+                );
+                self.playbooks.remove(&error.id());
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Delivers until `stop` is cancelled, then lets deliveries under way end.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut in_flight = InFlight::default();
+        while !stop.is_cancelled() {
+            if let Err(error) = self.round(&mut in_flight).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the outbox cannot be read"
+                );
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = in_flight.next_end() => {}
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(self.settings.poll) => {}
+            }
+        }
+        let drained = async {
+            while !in_flight.tasks.is_empty() {
+                in_flight.next_end().await;
+            }
+        };
+        if tokio::time::timeout(self.settings.drain, drained)
+            .await
+            .is_err()
+        {
+            tracing::warn!("deliveries are still under way; another start takes them over");
+        }
+    }
+
+    /// Ends what ran out of time, and begins deliveries while there is room and work.
+    async fn round(self: &Arc<Self>, in_flight: &mut InFlight) -> Result<(), StorageError> {
+        let now = self.clock.now();
+        metric::level(metric::BREAKERS_OPEN, self.breakers.report(now).len());
+        if self.outbox.next_due().await?.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        for settled in self.outbox.expire(EXPIRE_LIMIT).await? {
+            self.tell(&settled);
+        }
+        let most = (self.settings.max_in_flight / 2).max(1);
+        while in_flight.tasks.len() < self.settings.max_in_flight {
+            let now = self.clock.now();
+            if !self.breakers.host_permits(now) {
+                break;
+            }
+            let mut skip = self.breakers.open_playbooks(now);
+            skip.extend(in_flight.crowded(most));
+            let request = ClaimRequest {
+                instance: self.settings.instance.clone(),
+                limit: 1,
+                lease: self.settings.lease,
+                skip,
+            };
+            let Some(claimed) = self.outbox.claim_due(&request).await?.pop() else {
+                break;
+            };
+            let playbook = claimed.execution.playbook.clone();
+            self.breakers.begin(&playbook);
+            let delivery = self.clone().deliver(claimed);
+            let id = in_flight.tasks.spawn(delivery).id();
+            in_flight.playbooks.insert(id, playbook);
+        }
+        Ok(())
+    }
+
+    async fn deliver(self: Arc<Self>, claimed: Claimed) {
+        let execution = &claimed.execution;
+        let outcome = match self.delivery(&claimed).await {
+            Ok(delivery) => self.playbooks.deliver(&delivery).await,
+            Err(error) => DeliveryOutcome::Unreachable {
+                detail: format!("the callback key cannot be read: {error}"),
+            },
+        };
+        let report = self.judge(&claimed, &outcome);
+        metric::count_by(
+            metric::DELIVERIES,
+            execution.playbook.as_str(),
+            "outcome",
+            report.outcome.as_str(),
+        );
+        tracing::info!(
+            tenant = %claimed.tenant,
+            execution_id = %execution.id,
+            playbook = %execution.playbook,
+            attempt = execution.attempts,
+            outcome = %report.outcome,
+            "{}",
+            report.detail
+        );
+        self.feed_breakers(&claimed, &outcome).await;
+        self.settle(&claimed, &report).await;
+    }
+
+    async fn delivery(&self, claimed: &Claimed) -> Result<Delivery, StorageError> {
+        let execution = &claimed.execution;
+        let token = self
+            .tokens
+            .issue(&claimed.tenant, execution.id, execution.deadline)
+            .await?;
+        Ok(Delivery {
+            tenant: claimed.tenant.clone(),
+            execution_id: execution.id,
+            attempt: execution.attempts,
+            playbook: execution.playbook.clone(),
+            params: claimed.params.clone(),
+            event: Event::with_identity(&claimed.event, execution.event_id, claimed.received_at),
+            rule_id: execution.rule_id.clone(),
+            rule_version: execution.rule_version,
+            dry_run: false,
+            callback_url: format!(
+                "{}/v1/executions/{}",
+                self.settings.public_url, execution.id
+            ),
+            callback_token: token,
+            deadline: execution.deadline,
+            traceparent: claimed.traceparent.clone(),
+        })
+    }
+
+    /// Records the attempt. If the database is away, the lease decides: the execution is delivered again under the same
+    /// id, and `start` lets one delivery act.
+    async fn settle(&self, claimed: &Claimed, report: &AttemptReport) {
+        for _ in 0..SETTLE_TRIES {
+            match self.outbox.settle(claimed, report).await {
+                Ok(settled) => return self.tell(&settled),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        execution_id = %claimed.execution.id,
+                        "an attempt cannot be recorded"
+                    );
+                    tokio::time::sleep(SETTLE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn tell(&self, settled: &Settled) {
+        let execution = &settled.execution;
+        if let Some(escalation) = &settled.escalation {
+            announce(&settled.tenant, escalation);
+        }
+        let ended = matches!(
+            execution.state,
+            ExecutionState::Failed | ExecutionState::Dead | ExecutionState::Unconfirmed
+        );
+        if ended {
+            metric::count_by(
+                metric::EXECUTIONS_ENDED,
+                execution.playbook.as_str(),
+                "state",
+                execution.state.as_str(),
+            );
+        }
+        if !execution.state.is_undelivered() {
+            self.acknowledgements
+                .tell(execution.event_id, execution.state);
+        }
+    }
+
+    async fn feed_breakers(&self, claimed: &Claimed, outcome: &DeliveryOutcome) {
+        let (playbook, now) = (&claimed.execution.playbook, self.clock.now());
+        match outcome {
+            DeliveryOutcome::Unreachable { .. }
+            | DeliveryOutcome::NoAnswer { .. }
+            | DeliveryOutcome::Busy { .. } => self.breakers.fail_host(playbook, now),
+            DeliveryOutcome::Failed { .. } | DeliveryOutcome::WorkflowFailed { .. } => {
+                self.breakers.fail_playbook(playbook, now);
+            }
+            DeliveryOutcome::TokenRefused { detail, .. } => {
+                if self.breakers.refuse_playbook(playbook, now) {
+                    self.escalate_refusal(claimed, detail).await;
+                }
+            }
+            DeliveryOutcome::Acknowledged { .. }
+            | DeliveryOutcome::NotRegistered { .. }
+            | DeliveryOutcome::Rejected { .. } => self.breakers.succeed(playbook),
+        }
+    }
+
+    async fn escalate_refusal(&self, claimed: &Claimed, detail: &str) {
+        let (execution, now) = (&claimed.execution, self.clock.now());
+        let escalation = Escalation {
+            id: EscalationId::new(now, random_tail(self.random.as_ref())),
+            reason: EscalationReason::TokenRefused,
+            contact: self.settings.default_contact.clone(),
+            severity: execution.severity,
+            message: format!(
+                "n8n refuses our token for playbook {}: {detail}",
+                execution.playbook
+            ),
+            event_id: Some(execution.event_id),
+            execution_id: Some(execution.id),
+            rule_id: Some(execution.rule_id.clone()),
+            created_at: now,
+        };
+        match self.outbox.escalate(&claimed.tenant, &escalation).await {
+            Ok(true) => announce(&claimed.tenant, &escalation),
+            Ok(false) => {}
+            Err(error) => {
+                // It must be heard even if it cannot be recorded.
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "an escalation cannot be recorded"
+                );
+                announce(&claimed.tenant, &escalation);
+            }
+        }
+    }
+}

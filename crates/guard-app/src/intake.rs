@@ -1,0 +1,248 @@
+//! Taking an event in.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use guard_domain::{DecisionKind, Event, EventError, EventId, EventTypes, ExecutionState};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::acknowledgements::Acknowledgements;
+use crate::committer::{CommitError, Committer};
+use crate::metric;
+use crate::ports::{
+    Clock, CommitOutcome, IdempotencyKey, Intake, Origin, Principal, Random, Receipt, random_tail,
+};
+use crate::rule_book::RuleBook;
+
+/// The longest idempotency key, in characters.
+const MAX_KEY: usize = 255;
+
+/// An event as it was posted.
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    /// The bytes of the body.
+    pub body: Vec<u8>,
+    /// The key of the `Idempotency-Key` header.
+    pub key: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// What is answered to an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The durable decision.
+    pub receipt: Receipt,
+    /// Whether the same request was answered before.
+    pub replayed: bool,
+}
+
+impl Answer {
+    /// Whether the decision triggers a playbook that n8n has not acknowledged.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
+        self.receipt.decision.kind == DecisionKind::PlaybookTriggered
+            && self.receipt.execution.as_ref().is_some_and(|execution| {
+                !matches!(
+                    execution.state,
+                    ExecutionState::Acknowledged
+                        | ExecutionState::Started
+                        | ExecutionState::Succeeded
+                        | ExecutionState::Failed
+                        | ExecutionState::RolledBack
+                )
+            })
+    }
+}
+
+/// Why an event was not taken in.
+#[derive(Debug, Error)]
+pub enum IntakeError {
+    /// It is no event.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// The `Idempotency-Key` header and the `id` field differ.
+    #[error("the `Idempotency-Key` header and the `id` of the event differ")]
+    TwoKeys,
+    /// The key is empty, too long or holds a NUL.
+    #[error("an idempotency key has 1 to {MAX_KEY} characters and no NUL")]
+    BadKey,
+    /// The key was used with another body.
+    #[error("the idempotency key was used before with another body")]
+    KeyReused,
+    /// The database refuses the event.
+    #[error("the event cannot be stored: {0}")]
+    Rejected(String),
+    /// It could not be committed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// How events are taken in.
+#[derive(Debug, Clone)]
+pub struct IntakeSettings {
+    /// The event types that are accepted.
+    pub event_types: EventTypes,
+    /// How long to wait for n8n's acknowledgement before answering; zero for not at all.
+    pub ack_wait: Duration,
+}
+
+/// Takes events in.
+pub struct IntakeService {
+    /// Commits what was evaluated.
+    pub committer: Committer,
+    /// The live rules.
+    pub rules: Arc<RuleBook>,
+    /// Who waits for an acknowledgement.
+    pub acknowledgements: Arc<Acknowledgements>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for ids.
+    pub random: Arc<dyn Random>,
+    /// How events are taken in.
+    pub settings: IntakeSettings,
+    /// Cancelled when the server stops: nobody is kept waiting then.
+    pub stop: CancellationToken,
+}
+
+impl IntakeService {
+    /// Takes one event in. When this returns, the event and what was decided about it are durable.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; nothing was recorded then, except where the error says that this is unknown.
+    pub async fn receive(
+        &self,
+        principal: &Principal,
+        submission: Submission,
+    ) -> Result<Answer, IntakeError> {
+        self.take_in(principal, submission, self.settings.ack_wait)
+            .await
+    }
+
+    /// Takes several events in, each on its own, in the order given. Waits for no acknowledgement.
+    pub async fn receive_all(
+        &self,
+        principal: &Principal,
+        submissions: Vec<Submission>,
+    ) -> Vec<Result<Answer, IntakeError>> {
+        let each = submissions
+            .into_iter()
+            .map(|submission| self.take_in(principal, submission, Duration::ZERO));
+        futures::future::join_all(each).await
+    }
+
+    async fn take_in(
+        &self,
+        principal: &Principal,
+        submission: Submission,
+        ack_wait: Duration,
+    ) -> Result<Answer, IntakeError> {
+        let begun = Instant::now();
+        let intake = self.evaluate(principal, submission)?;
+        metric::count(
+            metric::EVENTS_RECEIVED,
+            "event_type",
+            intake.event.event_type().as_str(),
+        );
+        let event_id = intake.event_id;
+        let waits = !ack_wait.is_zero() && !intake.evaluation.matches.is_empty();
+        let acknowledged = waits.then(|| self.acknowledgements.register(event_id));
+        let outcome = self.committer.commit(intake).await;
+        metric::observe(metric::EVENT_DURATION, begun.elapsed().as_secs_f64());
+        let mut answer = match outcome {
+            Ok(CommitOutcome::Recorded(receipt)) => Answer {
+                receipt,
+                replayed: false,
+            },
+            Ok(CommitOutcome::Replayed(receipt)) => Answer {
+                receipt,
+                replayed: true,
+            },
+            other => {
+                self.acknowledgements.forget(event_id);
+                return Err(match other {
+                    Ok(CommitOutcome::KeyReused) => IntakeError::KeyReused,
+                    Ok(CommitOutcome::Rejected(detail)) => IntakeError::Rejected(detail),
+                    Err(error) => error.into(),
+                    Ok(_) => CommitError::Unavailable.into(),
+                });
+            }
+        };
+        if let Some(acknowledged) = acknowledged {
+            self.await_acknowledgement(&mut answer, acknowledged, ack_wait)
+                .await;
+            self.acknowledgements.forget(event_id);
+        }
+        Ok(answer)
+    }
+
+    fn evaluate(
+        &self,
+        principal: &Principal,
+        submission: Submission,
+    ) -> Result<Intake, IntakeError> {
+        let received_at = self.clock.now();
+        let event = Event::parse(&submission.body, &self.settings.event_types, received_at)?;
+        let key = key_of(&event, submission.key, &submission.body)?;
+        let rules = self.rules.current(&principal.tenant);
+        let evaluation = rules.evaluate(event.body()).map_err(|malformed| {
+            EventError::Invalid(vec![guard_domain::FieldError::new(
+                "",
+                malformed.to_string(),
+            )])
+        })?;
+        Ok(Intake {
+            tenant: principal.tenant.clone(),
+            event_id: EventId::new(received_at, random_tail(self.random.as_ref())),
+            received_at,
+            event: Arc::new(event),
+            key,
+            rules,
+            evaluation,
+            origin: submission.origin,
+        })
+    }
+
+    async fn await_acknowledgement(
+        &self,
+        answer: &mut Answer,
+        acknowledged: oneshot::Receiver<ExecutionState>,
+        ack_wait: Duration,
+    ) {
+        if answer.replayed || !answer.is_queued() {
+            return;
+        }
+        let state = tokio::select! {
+            state = acknowledged => state.ok(),
+            () = tokio::time::sleep(ack_wait) => None,
+            () = self.stop.cancelled() => None,
+        };
+        if let (Some(state), Some(execution)) = (state, &mut answer.receipt.execution) {
+            execution.state = state;
+        }
+    }
+}
+
+/// The key of an event: that of the header or its own id, which are the same thing.
+fn key_of(
+    event: &Event,
+    header: Option<String>,
+    body: &[u8],
+) -> Result<Option<IdempotencyKey>, IntakeError> {
+    let key = match (header, event.id()) {
+        (Some(header), Some(id)) if header != id => return Err(IntakeError::TwoKeys),
+        (Some(header), _) => header,
+        (None, Some(id)) => id.to_owned(),
+        (None, None) => return Ok(None),
+    };
+    if key.is_empty() || key.chars().count() > MAX_KEY || key.contains('\0') {
+        return Err(IntakeError::BadKey);
+    }
+    Ok(Some(IdempotencyKey {
+        key,
+        body_sha256: Sha256::digest(body).into(),
+    }))
+}

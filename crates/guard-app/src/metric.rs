@@ -1,0 +1,85 @@
+//! The names of the metrics, and what they count.
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Events taken in, by `event_type`.
+pub const EVENTS_RECEIVED: &str = "neural_guard_events_received_total";
+/// Decisions to trigger a playbook, by `playbook`.
+pub const PLAYBOOKS_TRIGGERED: &str = "neural_guard_playbooks_triggered_total";
+/// Seconds from the last byte of an event's body to its commit.
+pub const EVENT_DURATION: &str = "neural_guard_event_processing_duration_seconds";
+/// Rules that decide, of all tenants.
+pub const ACTIVE_RULES: &str = "neural_guard_active_rules";
+/// Decisions on record, by `decision`.
+pub const DECISIONS: &str = "neural_guard_decisions_total";
+/// Requests that were refused, by `status`.
+pub const REFUSED: &str = "neural_guard_requests_refused_total";
+/// Escalations raised, by `reason`.
+pub const ESCALATIONS: &str = "neural_guard_escalations_total";
+/// Deliveries attempted, by `playbook` and `outcome`.
+pub const DELIVERIES: &str = "neural_guard_deliveries_total";
+/// Executions that ended, by `playbook` and `state`.
+pub const EXECUTIONS_ENDED: &str = "neural_guard_executions_ended_total";
+/// Seconds from a decision to the result that the workflow reported, by `playbook`.
+pub const EXECUTION_DURATION: &str = "neural_guard_execution_duration_seconds";
+/// Circuit breakers that are open, by `scope`.
+pub const BREAKERS_OPEN: &str = "neural_guard_breakers_open";
+/// Intakes in one commit.
+pub const COMMIT_BATCH: &str = "neural_guard_commit_batch_events";
+/// Commits that failed.
+pub const COMMIT_FAILURES: &str = "neural_guard_commit_failures_total";
+
+/// The buckets of [`EVENT_DURATION`], in seconds: from 0.5 ms.
+pub const EVENT_DURATION_BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+/// The buckets of [`EXECUTION_DURATION`], in seconds.
+pub const EXECUTION_DURATION_BUCKETS: [f64; 10] = [
+    0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0,
+];
+/// The buckets of [`COMMIT_BATCH`], in events.
+pub const COMMIT_BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0];
+
+/// Describes every metric to the recorder that is installed.
+pub fn describe() {
+    describe_counter!(EVENTS_RECEIVED, "Events taken in");
+    describe_counter!(PLAYBOOKS_TRIGGERED, "Decisions to trigger a playbook");
+    describe_histogram!(
+        EVENT_DURATION,
+        "Seconds from the last byte of an event to its commit"
+    );
+    describe_gauge!(ACTIVE_RULES, "Rules that decide");
+    describe_counter!(DECISIONS, "Decisions on record");
+    describe_counter!(REFUSED, "Requests that were refused");
+    describe_counter!(ESCALATIONS, "Escalations raised");
+    describe_counter!(DELIVERIES, "Deliveries attempted");
+    describe_counter!(EXECUTIONS_ENDED, "Executions that ended");
+    describe_histogram!(
+        EXECUTION_DURATION,
+        "Seconds from a decision to the workflow's result"
+    );
+    describe_gauge!(BREAKERS_OPEN, "Circuit breakers that are open");
+    describe_histogram!(COMMIT_BATCH, "Intakes in one commit");
+    describe_counter!(COMMIT_FAILURES, "Commits that failed");
+}
+
+/// Counts one more.
+pub(crate) fn count(name: &'static str, label: &'static str, value: &str) {
+    counter!(name, label => value.to_owned()).increment(1);
+}
+
+/// Counts one more, by two labels.
+pub(crate) fn count_by(name: &'static str, playbook: &str, label: &'static str, value: &str) {
+    counter!(name, "playbook" => playbook.to_owned(), label => value.to_owned()).increment(1);
+}
+
+/// Notes how long something took, in seconds.
+pub(crate) fn observe(name: &'static str, seconds: f64) {
+    histogram!(name).record(seconds);
+}
+
+/// Sets a level.
+#[expect(clippy::cast_precision_loss, reason = "levels are far below 2^52")]
+pub(crate) fn level(name: &'static str, value: usize) {
+    gauge!(name).set(value as f64);
+}

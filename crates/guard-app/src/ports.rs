@@ -1,0 +1,30 @@
+//! What the use cases need of the world.
+
+mod archive;
+mod authenticator;
+mod clock;
+mod controls;
+mod ledger;
+mod outbox;
+mod playbooks;
+mod rules;
+mod storage;
+
+pub use archive::{
+    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EventFilter, EventRecord,
+    ExecutionDetail, ExecutionFilter, IdPage,
+};
+pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
+pub use clock::{Clock, Random, random_tail};
+pub use controls::{Controls, Pause, PauseScope, PauseScopeError};
+pub use ledger::{
+    CommitOutcome, CommitTerms, Consequence, ExecutionBrief, IdempotencyKey, Intake, Ledger,
+    Origin, Receipt,
+};
+pub use outbox::{
+    AttemptReport, CancelOutcome, ClaimRequest, Claimed, FinishOutcome, NextStep, Outbox,
+    RedriveOutcome, Settled, StartOutcome, WorkflowResult,
+};
+pub use playbooks::{Delivery, DeliveryOutcome, Playbooks, Reachability};
+pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
+pub use storage::{Actor, StorageError};

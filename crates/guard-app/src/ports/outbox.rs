@@ -1,0 +1,214 @@
+//! Executions that wait to be delivered, and how they end.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use guard_domain::{
+    AttemptOutcome, Escalation, Execution, ExecutionId, ExecutionState, PlaybookName, TenantId,
+};
+
+use super::{Actor, StorageError};
+
+/// What an instance is ready to deliver.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// The instance.
+    pub instance: String,
+    /// How many at most.
+    pub limit: u32,
+    /// How long the claim holds; after that another instance may take over.
+    pub lease: Duration,
+    /// The playbooks that it cannot deliver now.
+    pub skip: Vec<PlaybookName>,
+}
+
+/// An execution that this instance is to deliver.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The execution; `attempts` counts this one.
+    pub execution: Execution,
+    /// The fencing epoch of this claim: what an older claim reports has no effect.
+    pub epoch: u64,
+    /// What to send: the text of a JSON object.
+    pub params: String,
+    /// The event, as the text that was sent.
+    pub event: String,
+    /// When the event was received.
+    pub received_at: DateTime<Utc>,
+    /// The W3C trace context of the request that brought the event.
+    pub traceparent: Option<String>,
+    /// Since when n8n has said that the playbook is not registered.
+    pub unregistered_since: Option<DateTime<Utc>>,
+}
+
+/// What one attempt at a delivery came to, and what follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptReport {
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// n8n's HTTP status.
+    pub status_code: Option<u16>,
+    /// What was seen, in a sentence.
+    pub detail: String,
+    /// Whether the workflow may have run because of it.
+    pub may_have_run: bool,
+    /// Since when n8n has said that the playbook is not registered.
+    pub unregistered_since: Option<DateTime<Utc>>,
+    /// What follows.
+    pub next: NextStep,
+}
+
+/// What follows from an attempt, unless the workflow has spoken meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextStep {
+    /// n8n has it: the workflow is to report within this time.
+    Acknowledge {
+        /// How long the workflow may take to report.
+        confirm_within: TimeDelta,
+    },
+    /// Try again.
+    Retry {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Give up: `dead` if no attempt can have run, else `unconfirmed`. A human is called.
+    GiveUp,
+    /// It ran and failed.
+    Fail,
+}
+
+/// Where an execution stands after an attempt was settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The execution's tenant.
+    pub tenant: TenantId,
+    /// The execution.
+    pub execution: Execution,
+    /// The call for a human that follows.
+    pub escalation: Option<Escalation>,
+}
+
+/// What a workflow says about its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartOutcome {
+    /// It may go on: it is the first, or the same one again.
+    Started(Execution),
+    /// It must stop, and why.
+    Refused(String),
+    /// There is no such execution.
+    NotFound,
+}
+
+/// What a workflow reports at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowResult {
+    /// Whether it did its work.
+    pub succeeded: bool,
+    /// What it says.
+    pub message: Option<String>,
+    /// What it gives: JSON text.
+    pub data: Option<String>,
+}
+
+/// What became of a workflow's report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FinishOutcome {
+    /// It is on record.
+    Finished(Execution),
+    /// A result was on record before; nothing changed.
+    Repeated(Execution),
+    /// The execution ended without a result that could be reported, and why.
+    Refused(String),
+    /// There is no such execution.
+    NotFound,
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// It is cancelled.
+    Cancelled(Execution),
+    /// It cannot be cancelled in this state.
+    Refused(ExecutionState),
+    /// There is no such execution.
+    NotFound,
+}
+
+/// What became of a redrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedriveOutcome {
+    /// The new execution.
+    Redriven(Execution),
+    /// It cannot be redriven in this state.
+    Refused(ExecutionState),
+    /// There is no such execution.
+    NotFound,
+}
+
+/// The executions that wait to be delivered.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Claims executions that are due: the most severe first, of equal ones the oldest. Paused ones are left alone.
+    /// What another instance claimed is taken over when its lease has ended.
+    async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError>;
+
+    /// Records an attempt and what follows from it. If the claim is not the newest, or the workflow has spoken
+    /// meanwhile, only the attempt is recorded. Returns where the execution stands.
+    async fn settle(
+        &self,
+        claimed: &Claimed,
+        report: &AttemptReport,
+    ) -> Result<Settled, StorageError>;
+
+    /// The workflow begins.
+    async fn start(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        n8n_execution_id: &str,
+        confirm_within: TimeDelta,
+    ) -> Result<StartOutcome, StorageError>;
+
+    /// The workflow ends.
+    async fn finish(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        result: &WorkflowResult,
+    ) -> Result<FinishOutcome, StorageError>;
+
+    /// Cancels an execution that has not been delivered, on record.
+    async fn cancel(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        actor: &Actor,
+    ) -> Result<CancelOutcome, StorageError>;
+
+    /// Orders an execution that has ended again, as a new one, on record.
+    async fn redrive(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        deadline: TimeDelta,
+        actor: &Actor,
+    ) -> Result<RedriveOutcome, StorageError>;
+
+    /// Ends executions whose time has run out: undelivered ones past their deadline, delivered ones without a result in
+    /// time. At most `limit` of them.
+    async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError>;
+
+    /// Records an escalation about an execution that goes on, for example a refused token. At most one of each reason
+    /// for an execution: `false` if there was one.
+    async fn escalate(
+        &self,
+        tenant: &TenantId,
+        escalation: &Escalation,
+    ) -> Result<bool, StorageError>;
+
+    /// When the next execution is due or runs out of time; `None` if there is none.
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError>;
+}

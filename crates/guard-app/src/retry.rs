@@ -1,0 +1,57 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::ports::Random;
+
+/// The first delay's bound.
+const BASE: Duration = Duration::from_millis(500);
+/// The longest delay's bound.
+const CAP: Duration = Duration::from_secs(60);
+/// The shortest delay.
+const FLOOR: Duration = Duration::from_millis(50);
+
+/// How long to wait after a failed attempt: exponential backoff with full jitter, from 50 ms up to 60 s, and at least
+/// what the other side asked for.
+///
+/// Full jitter is from Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+pub(crate) fn delay(attempt: u32, asked: Option<Duration>, random: &dyn Random) -> TimeDelta {
+    let doublings = attempt.saturating_sub(1).min(16);
+    let bound = BASE.saturating_mul(1 << doublings).min(CAP);
+    let millis = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX).max(1);
+    let draw = u64::try_from(random.next_u128() % u128::from(millis)).unwrap_or(0);
+    let jittered = Duration::from_millis(draw).max(FLOOR);
+    let chosen = jittered.max(asked.unwrap_or_default());
+    TimeDelta::from_std(chosen).unwrap_or(TimeDelta::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Always(u128);
+    impl Random for Always {
+        fn next_u128(&self) -> u128 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn delays_double_up_to_a_minute_and_honour_what_was_asked() {
+        let most = |attempt| {
+            let bound =
+                [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000][attempt as usize - 1];
+            assert_eq!(
+                delay(attempt, None, &Always(bound - 1)).num_milliseconds(),
+                bound as i64 - 1
+            );
+            assert_eq!(delay(attempt, None, &Always(bound)).num_milliseconds(), 50);
+        };
+        (1..=9).for_each(most);
+        assert_eq!(delay(u32::MAX, None, &Always(59_999)).num_seconds(), 59);
+        let asked = Some(Duration::from_secs(7));
+        assert_eq!(delay(1, asked, &Always(3)).num_seconds(), 7);
+    }
+}

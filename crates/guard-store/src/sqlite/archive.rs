@@ -1,0 +1,268 @@
+//! Reading back. Ids sort by time, so that a range of ids is a range of time and a page is a range of ids.
+//!
+//! Each list has one statement for each filter that has an index of its own; further filters narrow what that index finds.
+
+mod audit;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use guard_app::ports::{
+    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EventFilter, EventRecord,
+    ExecutionDetail, ExecutionFilter, IdPage, StorageError,
+};
+use guard_domain::{
+    Attempt, AttemptOutcome, ContactName, DecisionKind, Escalation, EscalationId, EscalationReason,
+    EventId, EventType, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId, Severity,
+    Source, TenantId, id,
+};
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::SqliteStore;
+use super::execution::{execution, read_row};
+use super::receipt::{decision, execution_brief};
+use crate::error::unavailable;
+use crate::row::Columns;
+
+/// The ids of a page: at or above the first, below the second.
+fn id_range(
+    page: IdPage,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> (Uuid, Uuid) {
+    let least = since.map_or(Uuid::nil(), id::v7_floor);
+    let until = until.map_or(Uuid::max(), id::v7_floor);
+    (least, page.before.map_or(until, |before| before.min(until)))
+}
+
+macro_rules! select_events {
+    ($filter:literal) => {
+        concat!(
+            "SELECT e.event_id, e.body, e.received_at, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
+                    a.executed_at, x.execution_id, x.playbook, x.state, x.attempts
+             FROM events e
+             JOIN audit_log a ON a.tenant = e.tenant AND a.event_id = e.event_id AND a.action = 'decision'
+             LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
+             WHERE e.tenant = ?1 AND e.event_id >= ?2 AND e.event_id < ?3 AND ",
+            $filter,
+            " ORDER BY e.event_id DESC LIMIT ?4"
+        )
+    };
+}
+
+macro_rules! select_executions {
+    ($filter:literal) => {
+        concat!(
+            "SELECT * FROM rule_executions
+             WHERE tenant = ?1 AND execution_id >= ?2 AND execution_id < ?3 AND ",
+            $filter,
+            " ORDER BY execution_id DESC LIMIT ?4"
+        )
+    };
+}
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn event(
+        &self,
+        tenant: &TenantId,
+        id: EventId,
+    ) -> Result<Option<EventRecord>, StorageError> {
+        let row = sqlx::query(select_events!("e.event_id = ?2"))
+            .bind(tenant.as_str())
+            .bind(id.as_uuid())
+            .bind(Uuid::max())
+            .bind(1)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(unavailable)?;
+        row.as_ref().map(event_record).transpose()
+    }
+
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        filter: &EventFilter,
+        page: IdPage,
+    ) -> Result<Vec<EventRecord>, StorageError> {
+        let statement = match filter {
+            EventFilter {
+                source: Some(_), ..
+            } => select_events!(
+                "e.source = ?5 AND (?6 IS NULL OR e.event_type = ?6) AND (?7 IS NULL OR e.decision = ?7)"
+            ),
+            EventFilter {
+                decision: Some(_), ..
+            } => {
+                select_events!(
+                    "?5 IS NULL AND (?6 IS NULL OR e.event_type = ?6) AND e.decision = ?7"
+                )
+            }
+            EventFilter {
+                event_type: Some(_),
+                ..
+            } => {
+                select_events!("?5 IS NULL AND e.event_type = ?6 AND ?7 IS NULL")
+            }
+            _ => select_events!("?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
+        };
+        let (least, below) = id_range(page, filter.since, filter.until);
+        let rows = sqlx::query(statement)
+            .bind(tenant.as_str())
+            .bind(least)
+            .bind(below)
+            .bind(page.limit)
+            .bind(filter.source.as_ref().map(Source::as_str))
+            .bind(filter.event_type.as_ref().map(EventType::as_str))
+            .bind(filter.decision.map(DecisionKind::as_str))
+            .fetch_all(&self.reader)
+            .await
+            .map_err(unavailable)?;
+        rows.iter().map(event_record).collect()
+    }
+
+    async fn execution(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+    ) -> Result<Option<ExecutionDetail>, StorageError> {
+        let mut connection = self.reader.acquire().await.map_err(unavailable)?;
+        let Some(row) = read_row(&mut connection, tenant, id).await? else {
+            return Ok(None);
+        };
+        let attempts = sqlx::query(
+            "SELECT * FROM execution_attempts WHERE tenant = ?1 AND execution_id = ?2 ORDER BY attempt",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        Ok(Some(ExecutionDetail {
+            execution: execution(&row)?,
+            params: Columns::new(&row, "rule_executions", "execution_id").get("params")?,
+            attempts: attempts.iter().map(attempt).collect::<Result<_, _>>()?,
+        }))
+    }
+
+    async fn executions(
+        &self,
+        tenant: &TenantId,
+        filter: &ExecutionFilter,
+        page: IdPage,
+    ) -> Result<Vec<Execution>, StorageError> {
+        let statement = match filter {
+            ExecutionFilter {
+                rule_id: Some(_), ..
+            } => select_executions!(
+                "rule_id = ?7 AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR playbook = ?6)"
+            ),
+            ExecutionFilter {
+                playbook: Some(_), ..
+            } => {
+                select_executions!("playbook = ?6 AND (?5 IS NULL OR state = ?5) AND ?7 IS NULL")
+            }
+            ExecutionFilter { state: Some(_), .. } => {
+                select_executions!("state = ?5 AND ?6 IS NULL AND ?7 IS NULL")
+            }
+            _ => select_executions!("?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
+        };
+        let (least, below) = id_range(page, filter.since, filter.until);
+        let rows = sqlx::query(statement)
+            .bind(tenant.as_str())
+            .bind(least)
+            .bind(below)
+            .bind(page.limit)
+            .bind(filter.state.map(ExecutionState::as_str))
+            .bind(filter.playbook.as_ref().map(PlaybookName::as_str))
+            .bind(filter.rule_id.as_ref().map(RuleId::as_str))
+            .fetch_all(&self.reader)
+            .await
+            .map_err(unavailable)?;
+        rows.iter().map(execution).collect()
+    }
+
+    async fn escalations(
+        &self,
+        tenant: &TenantId,
+        filter: &EscalationFilter,
+        page: IdPage,
+    ) -> Result<Vec<Escalation>, StorageError> {
+        let (least, below) = id_range(page, filter.since, filter.until);
+        let rows = sqlx::query(
+            "SELECT * FROM escalations WHERE tenant = ?1 AND escalation_id >= ?2 AND escalation_id < ?3
+             ORDER BY escalation_id DESC LIMIT ?4",
+        )
+        .bind(tenant.as_str())
+        .bind(least)
+        .bind(below)
+        .bind(page.limit)
+        .fetch_all(&self.reader)
+        .await
+        .map_err(unavailable)?;
+        rows.iter().map(escalation).collect()
+    }
+
+    async fn audit(
+        &self,
+        tenant: &TenantId,
+        filter: &AuditFilter,
+        page: IdPage,
+    ) -> Result<Vec<AuditRecord>, StorageError> {
+        self.audit_page(tenant, filter, page).await
+    }
+
+    async fn audit_after(
+        &self,
+        tenant: &TenantId,
+        position: &AuditPosition,
+        limit: u32,
+    ) -> Result<(Vec<AuditRecord>, AuditPosition), StorageError> {
+        self.audit_walk(tenant, position, limit).await
+    }
+}
+
+fn event_record(row: &SqliteRow) -> Result<EventRecord, StorageError> {
+    let columns = Columns::new(row, "events", "event_id");
+    Ok(EventRecord {
+        id: EventId::from_uuid(columns.get("event_id")?),
+        body: columns.get("body")?,
+        received_at: columns.moment("received_at")?,
+        decision: decision(row)?,
+        executed_at: columns.moment("executed_at")?,
+        execution: execution_brief(row)?,
+        attempts: columns.optional_unsigned("attempts")?.unwrap_or(0),
+    })
+}
+
+fn attempt(row: &SqliteRow) -> Result<Attempt, StorageError> {
+    let columns = Columns::new(row, "execution_attempts", "execution_id");
+    Ok(Attempt {
+        number: columns.unsigned("attempt")?,
+        started_at: columns.moment("started_at")?,
+        finished_at: columns.optional_moment("finished_at")?,
+        outcome: columns.parse_optional("outcome", AttemptOutcome::parse)?,
+        status_code: columns.optional_unsigned("status_code")?,
+        detail: columns.get("detail")?,
+        may_have_run: columns.get("may_have_run")?,
+    })
+}
+
+fn escalation(row: &SqliteRow) -> Result<Escalation, StorageError> {
+    let columns = Columns::new(row, "escalations", "escalation_id");
+    Ok(Escalation {
+        id: EscalationId::from_uuid(columns.get("escalation_id")?),
+        reason: columns.parse("reason", EscalationReason::parse)?,
+        contact: columns.parse("contact", ContactName::parse)?,
+        severity: columns.parse("severity", Severity::parse)?,
+        message: columns.get("message")?,
+        event_id: columns
+            .get::<Option<Uuid>>("event_id")?
+            .map(EventId::from_uuid),
+        execution_id: columns
+            .get::<Option<Uuid>>("execution_id")?
+            .map(ExecutionId::from_uuid),
+        rule_id: columns.parse_optional("rule_id", RuleId::parse)?,
+        created_at: columns.moment("created_at")?,
+    })
+}

@@ -1,0 +1,195 @@
+//! Pauses and the guard's own keys.
+
+use async_trait::async_trait;
+use guard_app::ports::{Actor, Controls, Pause, PauseScope, StorageError};
+use guard_domain::TenantId;
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, SqliteConnection};
+
+use super::audit::{Record, Subject};
+use super::{SqliteStore, commit};
+use crate::error::unavailable;
+use crate::row::{micros, moment};
+
+/// A pause as it is stored in `control.pauses`.
+#[derive(Serialize, Deserialize)]
+struct PauseRow {
+    scope: String,
+    reason: String,
+    by: String,
+    at: i64,
+}
+
+/// The row of `control` of a tenant, or what stands for a missing one.
+#[derive(Default)]
+pub(super) struct Control {
+    pub(super) live_revision: u64,
+    pub(super) pauses: Vec<Pause>,
+}
+
+pub(super) async fn read_control(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+) -> Result<Control, StorageError> {
+    let row = sqlx::query("SELECT live_revision, pauses FROM control WHERE tenant = ?1")
+        .bind(tenant.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)?;
+    let Some(row) = row else {
+        return Ok(Control::default());
+    };
+    let wrong = |column, detail: String| StorageError::Inconsistent {
+        table: "control",
+        column,
+        key: tenant.to_string(),
+        detail,
+    };
+    let revision: i64 = row.try_get("live_revision").map_err(unavailable)?;
+    let pauses: &str = row.try_get("pauses").map_err(unavailable)?;
+    let rows: Vec<PauseRow> =
+        serde_json::from_str(pauses).map_err(|error| wrong("pauses", error.to_string()))?;
+    let pause = |row: PauseRow| {
+        Ok(Pause {
+            scope: PauseScope::parse(&row.scope)
+                .map_err(|error| wrong("pauses", error.to_string()))?,
+            reason: row.reason,
+            paused_by: row.by,
+            paused_at: moment(row.at),
+        })
+    };
+    Ok(Control {
+        live_revision: u64::try_from(revision)
+            .map_err(|error| wrong("live_revision", error.to_string()))?,
+        pauses: rows
+            .into_iter()
+            .map(pause)
+            .collect::<Result<_, StorageError>>()?,
+    })
+}
+
+impl SqliteStore {
+    /// Changes what is paused, on record.
+    async fn change_pauses(
+        &self,
+        tenant: &TenantId,
+        actor: &Actor,
+        (action, scope, message): (&str, &PauseScope, &str),
+        change: impl FnOnce(&mut Vec<Pause>) + Send,
+    ) -> Result<Vec<Pause>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let mut chain = self.chain.lock().await;
+        let mut pauses = read_control(&mut transaction, tenant).await?.pauses;
+        change(&mut pauses);
+        let rows: Vec<_> = pauses
+            .iter()
+            .map(|pause| PauseRow {
+                scope: pause.scope.to_string(),
+                reason: pause.reason.clone(),
+                by: pause.paused_by.clone(),
+                at: micros(pause.paused_at),
+            })
+            .collect();
+        let text = serde_json::to_string(&rows).unwrap_or_else(|_| "[]".to_owned());
+        sqlx::query(
+            "INSERT INTO control (tenant, pauses) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET pauses = excluded.pauses",
+        )
+        .bind(tenant.as_str())
+        .bind(text)
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let record = Record {
+            tenant,
+            action,
+            actor: &actor.subject,
+            request_id: actor.request_id.as_deref(),
+            target: Some(scope.to_string()),
+            subject: Subject::default(),
+            message,
+        };
+        let head = self.write_act(&mut transaction, &mut chain, record).await?;
+        commit(transaction).await?;
+        chain.advance(head);
+        Ok(pauses)
+    }
+}
+
+#[async_trait]
+impl Controls for SqliteStore {
+    async fn pauses(&self, tenant: &TenantId) -> Result<Vec<Pause>, StorageError> {
+        let mut connection = self.reader.acquire().await.map_err(unavailable)?;
+        Ok(read_control(&mut connection, tenant).await?.pauses)
+    }
+
+    async fn pause(
+        &self,
+        tenant: &TenantId,
+        scope: &PauseScope,
+        reason: &str,
+        actor: &Actor,
+    ) -> Result<Vec<Pause>, StorageError> {
+        let pause = Pause {
+            scope: scope.clone(),
+            reason: reason.to_owned(),
+            paused_by: actor.subject.clone(),
+            paused_at: self.clock.now(),
+        };
+        self.change_pauses(
+            tenant,
+            actor,
+            ("paused", scope, reason),
+            |pauses| match pauses.iter_mut().find(|known| known.scope == pause.scope) {
+                Some(known) => known.reason = pause.reason,
+                None => pauses.push(pause),
+            },
+        )
+        .await
+    }
+
+    async fn resume(
+        &self,
+        tenant: &TenantId,
+        scope: &PauseScope,
+        reason: &str,
+        actor: &Actor,
+    ) -> Result<Vec<Pause>, StorageError> {
+        self.change_pauses(tenant, actor, ("resumed", scope, reason), |pauses| {
+            pauses.retain(|known| known.scope != *scope);
+        })
+        .await
+    }
+
+    async fn callback_key(
+        &self,
+        tenant: &TenantId,
+        fresh: [u8; 32],
+    ) -> Result<[u8; 32], StorageError> {
+        let kept: Vec<u8> = sqlx::query_scalar(
+            "INSERT INTO control (tenant, callback_key) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET callback_key = coalesce(callback_key, excluded.callback_key)
+             RETURNING callback_key",
+        )
+        .bind(tenant.as_str())
+        .bind(fresh.to_vec())
+        .fetch_one(&self.writer)
+        .await
+        .map_err(unavailable)?;
+        kept.try_into()
+            .map_err(|kept: Vec<u8>| StorageError::Inconsistent {
+                table: "control",
+                column: "callback_key",
+                key: tenant.to_string(),
+                detail: format!("{} bytes instead of 32", kept.len()),
+            })
+    }
+
+    async fn ping(&self) -> Result<(), StorageError> {
+        sqlx::query("SELECT 1")
+            .execute(&self.reader)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! Rows of executions and escalations.
+
+use chrono::{DateTime, Utc};
+use guard_app::ports::{StorageError, random_tail};
+use guard_domain::{
+    Escalation, EscalationId, EscalationReason, EventId, Execution, ExecutionId, ExecutionState,
+    PlaybookName, RuleId, Severity, TenantId,
+};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::SqliteStore;
+use crate::error::unavailable;
+use crate::row::{Columns, micros};
+
+/// An execution of a row that has every column of `rule_executions`.
+pub(super) fn execution(row: &SqliteRow) -> Result<Execution, StorageError> {
+    let columns = Columns::new(row, "rule_executions", "execution_id");
+    let state = columns.parse("state", ExecutionState::parse)?;
+    let due = columns.moment("next_attempt_at")?;
+    Ok(Execution {
+        id: ExecutionId::from_uuid(columns.get("execution_id")?),
+        event_id: EventId::from_uuid(columns.get("event_id")?),
+        rule_id: columns.parse("rule_id", RuleId::parse)?,
+        rule_version: columns.unsigned("rule_version")?,
+        playbook: columns.parse("playbook", PlaybookName::parse)?,
+        severity: columns.parse("severity", Severity::parse)?,
+        state,
+        attempts: columns.unsigned("attempts")?,
+        message: columns.get("message")?,
+        executed_at: columns.moment("executed_at")?,
+        deadline: columns.moment("deadline")?,
+        next_attempt_at: (state == ExecutionState::Queued).then_some(due),
+        acknowledged_at: columns.optional_moment("acknowledged_at")?,
+        started_at: columns.optional_moment("started_at")?,
+        finished_at: columns.optional_moment("finished_at")?,
+        n8n_execution_id: columns.get("n8n_execution_id")?,
+        result_data: columns.get("result_data")?,
+        redrive_of: columns
+            .get::<Option<Uuid>>("redrive_of")?
+            .map(ExecutionId::from_uuid),
+    })
+}
+
+/// The row of an execution.
+pub(super) async fn read_row(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: ExecutionId,
+) -> Result<Option<SqliteRow>, StorageError> {
+    sqlx::query("SELECT * FROM rule_executions WHERE tenant = ?1 AND execution_id = ?2")
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)
+}
+
+/// The execution as it stands now; it must exist.
+pub(super) async fn read(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: ExecutionId,
+) -> Result<Execution, StorageError> {
+    let row = read_row(connection, tenant, id).await?;
+    row.as_ref()
+        .map(execution)
+        .transpose()?
+        .ok_or_else(|| StorageError::Inconsistent {
+            table: "rule_executions",
+            column: "execution_id",
+            key: id.to_string(),
+            detail: "the row is gone".to_owned(),
+        })
+}
+
+/// Puts an execution into a state, at a moment.
+pub(super) async fn set_state(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: ExecutionId,
+    state: ExecutionState,
+    message: Option<&str>,
+    finished_at: Option<DateTime<Utc>>,
+) -> Result<(), StorageError> {
+    sqlx::query(
+        "UPDATE rule_executions SET state = ?3, message = coalesce(?4, message), finished_at = ?5, lease_owner = NULL
+         WHERE tenant = ?1 AND execution_id = ?2",
+    )
+    .bind(tenant.as_str())
+    .bind(id.as_uuid())
+    .bind(state.as_str())
+    .bind(message)
+    .bind(finished_at.map(micros))
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(())
+}
+
+/// Frees the cooldown that an execution claimed, if no attempt can have run and the cooldown still names it. Returns
+/// whether an attempt may have run.
+pub(super) async fn release_unless_run(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: ExecutionId,
+) -> Result<bool, StorageError> {
+    let may_have_run: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM execution_attempts
+                        WHERE tenant = ?1 AND execution_id = ?2 AND may_have_run = 1)",
+    )
+    .bind(tenant.as_str())
+    .bind(id.as_uuid())
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(unavailable)?;
+    if !may_have_run {
+        sqlx::query(
+            "DELETE FROM cooldowns WHERE tenant = ?1 AND claimed_by = ?2 AND rule_id =
+                 (SELECT rule_id FROM rule_executions WHERE tenant = ?1 AND execution_id = ?2)",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+    }
+    Ok(may_have_run)
+}
+
+/// Records an escalation. Returns `false` if the execution had one of this reason before.
+pub(super) async fn insert_escalation(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    escalation: &Escalation,
+) -> Result<bool, StorageError> {
+    let done = sqlx::query(
+        "INSERT INTO escalations (tenant, escalation_id, reason, contact, severity, message, event_id, execution_id,
+             rule_id, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(tenant.as_str())
+    .bind(escalation.id.as_uuid())
+    .bind(escalation.reason.as_str())
+    .bind(escalation.contact.as_str())
+    .bind(escalation.severity.as_str())
+    .bind(&escalation.message)
+    .bind(escalation.event_id.map(|id| id.as_uuid()))
+    .bind(escalation.execution_id.map(|id| id.as_uuid()))
+    .bind(escalation.rule_id.as_ref().map(RuleId::as_str))
+    .bind(micros(escalation.created_at))
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(done.rows_affected() == 1)
+}
+
+impl SqliteStore {
+    /// Ends an execution without proof and calls a human: `dead` if no attempt can have run, else `unconfirmed`.
+    pub(super) async fn end_without_proof(
+        &self,
+        connection: &mut SqliteConnection,
+        tenant: &TenantId,
+        execution: &Execution,
+        why: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Escalation>, StorageError> {
+        let may_have_run = release_unless_run(connection, tenant, execution.id).await?;
+        let (state, reason, ending) = if may_have_run {
+            let ending = "may have run, and reported no result";
+            (
+                ExecutionState::Unconfirmed,
+                EscalationReason::Unconfirmed,
+                ending,
+            )
+        } else {
+            (
+                ExecutionState::Dead,
+                EscalationReason::Dead,
+                "could not be delivered",
+            )
+        };
+        set_state(
+            connection,
+            tenant,
+            execution.id,
+            state,
+            Some(why),
+            Some(now),
+        )
+        .await?;
+        let escalation = Escalation {
+            id: EscalationId::new(now, random_tail(self.random.as_ref())),
+            reason,
+            contact: self.settings.default_contact.clone(),
+            severity: execution.severity,
+            message: format!("Playbook {} {ending}: {why}", execution.playbook),
+            event_id: Some(execution.event_id),
+            execution_id: Some(execution.id),
+            rule_id: Some(execution.rule_id.clone()),
+            created_at: now,
+        };
+        let first = insert_escalation(connection, tenant, &escalation).await?;
+        Ok(first.then_some(escalation))
+    }
+}

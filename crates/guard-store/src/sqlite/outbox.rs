@@ -1,0 +1,100 @@
+//! The outbox.
+
+mod claim;
+mod operate;
+mod report;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use guard_app::ports::{
+    Actor, AttemptReport, CancelOutcome, ClaimRequest, Claimed, FinishOutcome, Outbox,
+    RedriveOutcome, Settled, StartOutcome, StorageError, WorkflowResult,
+};
+use guard_domain::{Escalation, ExecutionId, TenantId};
+
+use super::SqliteStore;
+use super::execution::insert_escalation;
+use crate::error::unavailable;
+use crate::row::moment;
+
+#[async_trait]
+impl Outbox for SqliteStore {
+    async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
+        self.claim(request).await
+    }
+
+    async fn settle(
+        &self,
+        claimed: &Claimed,
+        report: &AttemptReport,
+    ) -> Result<Settled, StorageError> {
+        self.settle_attempt(claimed, report).await
+    }
+
+    async fn start(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        n8n_execution_id: &str,
+        confirm_within: TimeDelta,
+    ) -> Result<StartOutcome, StorageError> {
+        self.start_workflow(tenant, id, n8n_execution_id, confirm_within)
+            .await
+    }
+
+    async fn finish(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        result: &WorkflowResult,
+    ) -> Result<FinishOutcome, StorageError> {
+        self.finish_workflow(tenant, id, result).await
+    }
+
+    async fn cancel(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        actor: &Actor,
+    ) -> Result<CancelOutcome, StorageError> {
+        self.cancel_execution(tenant, id, actor).await
+    }
+
+    async fn redrive(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        deadline: TimeDelta,
+        actor: &Actor,
+    ) -> Result<RedriveOutcome, StorageError> {
+        self.redrive_execution(tenant, id, deadline, actor).await
+    }
+
+    async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
+        self.expire_executions(limit).await
+    }
+
+    async fn escalate(
+        &self,
+        tenant: &TenantId,
+        escalation: &Escalation,
+    ) -> Result<bool, StorageError> {
+        let mut connection = self.writer.acquire().await.map_err(unavailable)?;
+        insert_escalation(&mut connection, tenant, escalation).await
+    }
+
+    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
+        let next: Option<i64> = sqlx::query_scalar(
+            "SELECT min(due) FROM (
+                 SELECT min(next_attempt_at) AS due FROM rule_executions WHERE state IN ('queued', 'dispatching')
+                 UNION ALL
+                 SELECT min(deadline) FROM rule_executions WHERE state IN ('queued', 'dispatching')
+                 UNION ALL
+                 SELECT min(confirm_by) FROM rule_executions WHERE state IN ('acknowledged', 'started'))",
+        )
+        .fetch_one(&self.reader)
+        .await
+        .map_err(unavailable)?;
+        Ok(next.map(moment))
+    }
+}

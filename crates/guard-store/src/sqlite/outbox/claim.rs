@@ -1,0 +1,163 @@
+//! Claiming what is due, and ending what ran out of time.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use guard_app::ports::{ClaimRequest, Claimed, Settled, StorageError};
+use guard_domain::{ExecutionId, ExecutionState, PlaybookName, TenantId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
+
+use super::super::execution::{execution, read, read_row};
+use super::super::{SqliteStore, commit};
+use crate::error::unavailable;
+use crate::row::{Columns, micros, moment};
+
+impl SqliteStore {
+    pub(super) async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let now = self.clock.now();
+        let skip: Vec<_> = request.skip.iter().map(PlaybookName::as_str).collect();
+        let skip = serde_json::to_string(&skip).unwrap_or_else(|_| "[]".to_owned());
+        let due = sqlx::query(
+            "SELECT x.tenant, x.execution_id FROM rule_executions x
+             WHERE x.state IN ('queued', 'dispatching') AND x.next_attempt_at <= ?1 AND x.deadline > ?1
+               AND x.playbook NOT IN (SELECT value FROM json_each(?2))
+               AND NOT EXISTS (
+                   SELECT 1 FROM control c, json_each(c.pauses) p
+                   WHERE c.tenant = x.tenant
+                     AND p.value ->> 'scope' IN ('all', 'rule:' || x.rule_id, 'playbook:' || x.playbook))
+             ORDER BY x.severity_rank DESC, x.execution_id
+             LIMIT ?3",
+        )
+        .bind(micros(now))
+        .bind(skip)
+        .bind(request.limit)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let mut claimed = Vec::with_capacity(due.len());
+        for row in &due {
+            let (tenant, id) = key(row)?;
+            claimed.push(take(&mut transaction, tenant, id, request, now).await?);
+        }
+        if !claimed.is_empty() {
+            commit(transaction).await?;
+        }
+        Ok(claimed)
+    }
+
+    pub(super) async fn expire_executions(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
+        let mut transaction = self.begin().await?;
+        let now = self.clock.now();
+        let due = sqlx::query(
+            "SELECT tenant, execution_id FROM rule_executions
+             WHERE state IN ('queued', 'dispatching') AND deadline <= ?1
+               AND (state = 'queued' OR next_attempt_at <= ?1)
+             UNION ALL
+             SELECT tenant, execution_id FROM rule_executions
+             WHERE state IN ('acknowledged', 'started') AND confirm_by <= ?1
+             LIMIT ?2",
+        )
+        .bind(micros(now))
+        .bind(limit)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let mut expired = Vec::with_capacity(due.len());
+        for row in &due {
+            let (tenant, id) = key(row)?;
+            let before = read(&mut transaction, &tenant, id).await?;
+            let why = match (before.state, &before.message) {
+                (ExecutionState::Acknowledged, _) => {
+                    "n8n took it, and no result was reported in time".to_owned()
+                }
+                (ExecutionState::Started, _) => {
+                    "the workflow began, and reported no result in time".to_owned()
+                }
+                (_, Some(message)) => {
+                    format!("its deadline has passed; the last attempt: {message}")
+                }
+                (_, None) => "its deadline has passed".to_owned(),
+            };
+            let escalation = self
+                .end_without_proof(&mut transaction, &tenant, &before, &why, now)
+                .await?;
+            let execution = read(&mut transaction, &tenant, id).await?;
+            expired.push(Settled {
+                tenant,
+                execution,
+                escalation,
+            });
+        }
+        if !expired.is_empty() {
+            commit(transaction).await?;
+        }
+        Ok(expired)
+    }
+}
+
+fn key(row: &SqliteRow) -> Result<(TenantId, ExecutionId), StorageError> {
+    let columns = Columns::new(row, "rule_executions", "execution_id");
+    let id: Uuid = columns.get("execution_id")?;
+    Ok((
+        columns.parse("tenant", TenantId::parse)?,
+        ExecutionId::from_uuid(id),
+    ))
+}
+
+/// Claims one execution, and notes that an attempt begins: from here on it may have run.
+async fn take(
+    connection: &mut SqliteConnection,
+    tenant: TenantId,
+    id: ExecutionId,
+    request: &ClaimRequest,
+    now: DateTime<Utc>,
+) -> Result<Claimed, StorageError> {
+    let lease = TimeDelta::from_std(request.lease).unwrap_or(TimeDelta::MAX);
+    sqlx::query(
+        "UPDATE rule_executions
+         SET state = 'dispatching', epoch = epoch + 1, attempts = attempts + 1, lease_owner = ?3, next_attempt_at = ?4
+         WHERE tenant = ?1 AND execution_id = ?2",
+    )
+    .bind(tenant.as_str())
+    .bind(id.as_uuid())
+    .bind(&request.instance)
+    .bind(micros(now + lease))
+    .execute(&mut *connection)
+    .await
+    .map_err(unavailable)?;
+    sqlx::query(
+        "INSERT INTO execution_attempts (tenant, execution_id, attempt, epoch, instance, started_at)
+         SELECT tenant, execution_id, attempts, epoch, ?3, ?4 FROM rule_executions
+         WHERE tenant = ?1 AND execution_id = ?2",
+    )
+    .bind(tenant.as_str())
+    .bind(id.as_uuid())
+    .bind(&request.instance)
+    .bind(micros(now))
+    .execute(&mut *connection)
+    .await
+    .map_err(unavailable)?;
+    let row = read_row(connection, &tenant, id)
+        .await?
+        .ok_or_else(|| unavailable(sqlx::Error::RowNotFound))?;
+    let columns = Columns::new(&row, "rule_executions", "execution_id");
+    let execution = execution(&row)?;
+    let event =
+        sqlx::query("SELECT body, received_at FROM events WHERE tenant = ?1 AND event_id = ?2")
+            .bind(tenant.as_str())
+            .bind(execution.event_id.as_uuid())
+            .fetch_one(connection)
+            .await
+            .map_err(unavailable)?;
+    Ok(Claimed {
+        epoch: columns.unsigned("epoch")?,
+        params: columns.get("params")?,
+        event: event.try_get("body").map_err(unavailable)?,
+        received_at: moment(event.try_get("received_at").map_err(unavailable)?),
+        traceparent: columns.get("traceparent")?,
+        unregistered_since: columns.optional_moment("unregistered_since")?,
+        tenant,
+        execution,
+    })
+}

@@ -1,0 +1,230 @@
+//! What attempts and workflows report.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use guard_app::ports::{
+    AttemptReport, Claimed, FinishOutcome, NextStep, Settled, StartOutcome, StorageError,
+    WorkflowResult,
+};
+use guard_domain::{Escalation, Execution, ExecutionId, ExecutionState, TenantId};
+use sqlx::SqliteConnection;
+
+use super::super::execution::{execution, read, read_row, set_state};
+use super::super::{SqliteStore, commit};
+use crate::error::unavailable;
+use crate::row::{Columns, micros};
+
+impl SqliteStore {
+    pub(super) async fn settle_attempt(
+        &self,
+        claimed: &Claimed,
+        report: &AttemptReport,
+    ) -> Result<Settled, StorageError> {
+        let mut transaction = self.begin().await?;
+        let now = self.clock.now();
+        let (tenant, id) = (&claimed.tenant, claimed.execution.id);
+        sqlx::query(
+            "UPDATE execution_attempts
+             SET finished_at = ?4, outcome = ?5, status_code = ?6, detail = ?7, may_have_run = ?8
+             WHERE tenant = ?1 AND execution_id = ?2 AND attempt = ?3",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .bind(claimed.execution.attempts)
+        .bind(micros(now))
+        .bind(report.outcome.as_str())
+        .bind(report.status_code)
+        .bind(&report.detail)
+        .bind(report.may_have_run)
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let row = read_row(&mut transaction, tenant, id)
+            .await?
+            .ok_or_else(|| unavailable(sqlx::Error::RowNotFound))?;
+        let epoch: u64 = Columns::new(&row, "rule_executions", "execution_id").unsigned("epoch")?;
+        let current = execution(&row)?;
+        let mut escalation = None;
+        if epoch == claimed.epoch {
+            escalation = self
+                .follow(&mut transaction, tenant, &current, report, now)
+                .await?;
+        }
+        let execution = read(&mut transaction, tenant, id).await?;
+        commit(transaction).await?;
+        Ok(Settled {
+            tenant: tenant.clone(),
+            execution,
+            escalation,
+        })
+    }
+
+    /// What follows from the newest attempt. Once the workflow has spoken, only its own failure counts beside it.
+    async fn follow(
+        &self,
+        connection: &mut SqliteConnection,
+        tenant: &TenantId,
+        current: &Execution,
+        report: &AttemptReport,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Escalation>, StorageError> {
+        let (id, dispatching) = (current.id, current.state == ExecutionState::Dispatching);
+        match &report.next {
+            NextStep::Acknowledge { confirm_within } => {
+                acknowledge(connection, tenant, id, now, *confirm_within).await?;
+            }
+            NextStep::Retry { at } if dispatching => {
+                sqlx::query(
+                    "UPDATE rule_executions
+                     SET state = 'queued', next_attempt_at = ?3, message = ?4, unregistered_since = ?5, lease_owner = NULL
+                     WHERE tenant = ?1 AND execution_id = ?2",
+                )
+                .bind(tenant.as_str())
+                .bind(id.as_uuid())
+                .bind(micros(*at))
+                .bind(&report.detail)
+                .bind(report.unregistered_since.map(micros))
+                .execute(connection)
+                .await
+                .map_err(unavailable)?;
+            }
+            NextStep::GiveUp if dispatching => {
+                let detail = &report.detail;
+                return self
+                    .end_without_proof(connection, tenant, current, detail, now)
+                    .await;
+            }
+            NextStep::Fail if dispatching || current.state == ExecutionState::Started => {
+                let message = Some(report.detail.as_str());
+                let failed = ExecutionState::Failed;
+                set_state(connection, tenant, id, failed, message, Some(now)).await?;
+            }
+            NextStep::Retry { .. } | NextStep::GiveUp | NextStep::Fail => {}
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn start_workflow(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        n8n_execution_id: &str,
+        confirm_within: TimeDelta,
+    ) -> Result<StartOutcome, StorageError> {
+        let mut transaction = self.begin().await?;
+        let now = self.clock.now();
+        let Some(row) = read_row(&mut transaction, tenant, id).await? else {
+            return Ok(StartOutcome::NotFound);
+        };
+        let current = execution(&row)?;
+        if !current.state.may_start() {
+            return Ok(StartOutcome::Refused(format!(
+                "the execution is `{}`",
+                current.state
+            )));
+        }
+        if now >= current.deadline {
+            return Ok(StartOutcome::Refused(
+                "the execution is past its deadline".to_owned(),
+            ));
+        }
+        match current.n8n_execution_id.as_deref() {
+            Some(known) if known == n8n_execution_id => return Ok(StartOutcome::Started(current)),
+            Some(_) => {
+                let why = "another delivery of this execution has started".to_owned();
+                return Ok(StartOutcome::Refused(why));
+            }
+            None => {}
+        }
+        sqlx::query(
+            "UPDATE rule_executions
+             SET state = 'started', started_at = ?3, n8n_execution_id = ?4, confirm_by = coalesce(confirm_by, ?5),
+                 message = NULL
+             WHERE tenant = ?1 AND execution_id = ?2",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .bind(micros(now))
+        .bind(n8n_execution_id)
+        .bind(micros(now + confirm_within))
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let started = read(&mut transaction, tenant, id).await?;
+        commit(transaction).await?;
+        Ok(StartOutcome::Started(started))
+    }
+
+    pub(super) async fn finish_workflow(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        result: &WorkflowResult,
+    ) -> Result<FinishOutcome, StorageError> {
+        let mut transaction = self.begin().await?;
+        let now = self.clock.now();
+        let Some(row) = read_row(&mut transaction, tenant, id).await? else {
+            return Ok(FinishOutcome::NotFound);
+        };
+        let current = execution(&row)?;
+        match current.state {
+            ExecutionState::Succeeded | ExecutionState::Failed => {
+                return Ok(FinishOutcome::Repeated(current));
+            }
+            state if state.is_final() => {
+                return Ok(FinishOutcome::Refused(format!(
+                    "the execution is `{state}`"
+                )));
+            }
+            _ => {}
+        }
+        let state = if result.succeeded {
+            ExecutionState::Succeeded
+        } else {
+            ExecutionState::Failed
+        };
+        sqlx::query(
+            "UPDATE rule_executions
+             SET state = ?3, finished_at = ?4, message = ?5, result_data = ?6, lease_owner = NULL
+             WHERE tenant = ?1 AND execution_id = ?2",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .bind(state.as_str())
+        .bind(micros(now))
+        .bind(&result.message)
+        .bind(&result.data)
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        let finished = read(&mut transaction, tenant, id).await?;
+        commit(transaction).await?;
+        Ok(FinishOutcome::Finished(finished))
+    }
+}
+
+/// n8n has it. If the workflow has spoken already, its state stays.
+async fn acknowledge(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    id: ExecutionId,
+    now: DateTime<Utc>,
+    confirm_within: TimeDelta,
+) -> Result<(), StorageError> {
+    sqlx::query(
+        "UPDATE rule_executions
+         SET acknowledged_at = coalesce(acknowledged_at, ?3),
+             confirm_by = coalesce(confirm_by, ?4),
+             message = CASE state WHEN 'dispatching' THEN NULL ELSE message END,
+             lease_owner = NULL,
+             state = CASE state WHEN 'dispatching' THEN 'acknowledged' ELSE state END
+         WHERE tenant = ?1 AND execution_id = ?2 AND state <> 'queued'",
+    )
+    .bind(tenant.as_str())
+    .bind(id.as_uuid())
+    .bind(micros(now))
+    .bind(micros(now + confirm_within))
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Reading back what was decided about an event.
+
+use guard_app::ports::{Consequence, ExecutionBrief, Receipt, StorageError};
+use guard_domain::{
+    Decision, DecisionKind, EventId, ExecutionId, ExecutionState, PlaybookName, RuleId, TenantId,
+};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use crate::error::unavailable;
+use crate::row::Columns;
+
+/// The receipt of an event, with its execution as it stands now.
+pub(super) async fn read_receipt(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    event_id: EventId,
+) -> Result<Option<Receipt>, StorageError> {
+    let row = sqlx::query(
+        "SELECT a.event_id, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
+                x.execution_id, x.playbook, x.state
+         FROM audit_log a
+         LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
+         WHERE a.tenant = ?1 AND a.event_id = ?2 AND a.action = 'decision'",
+    )
+    .bind(tenant.as_str())
+    .bind(event_id.as_uuid())
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable)?;
+    row.map(|row| {
+        Ok(Receipt {
+            event_id,
+            decision: decision(&row)?,
+            execution: execution_brief(&row)?,
+            consequence: Consequence::None,
+        })
+    })
+    .transpose()
+}
+
+/// The decision of a row of `audit_log`.
+pub(super) fn decision(row: &SqliteRow) -> Result<Decision, StorageError> {
+    let columns = Columns::new(row, "audit_log", "event_id");
+    Ok(Decision {
+        kind: columns.parse("decision", DecisionKind::parse)?,
+        rule_id: columns.parse_optional("rule_id", RuleId::parse)?,
+        rule_version: columns.optional_unsigned("rule_version")?,
+        revision: columns.optional_unsigned("revision")?.unwrap_or(0),
+        message: columns.get("message")?,
+    })
+}
+
+/// The execution that was joined to a row, if there is one.
+pub(super) fn execution_brief(row: &SqliteRow) -> Result<Option<ExecutionBrief>, StorageError> {
+    let columns = Columns::new(row, "rule_executions", "execution_id");
+    let Some(id) = columns.get::<Option<Uuid>>("execution_id")? else {
+        return Ok(None);
+    };
+    Ok(Some(ExecutionBrief {
+        id: ExecutionId::from_uuid(id),
+        playbook: columns.parse("playbook", PlaybookName::parse)?,
+        state: columns.parse("state", ExecutionState::parse)?,
+    }))
+}

@@ -1,0 +1,251 @@
+//! Rule versions and revisions.
+
+use async_trait::async_trait;
+use guard_app::ports::{
+    Actor, LiveRules, PublishMode, Published, RuleDefinition, RuleStore, StorageError,
+};
+use guard_domain::{RuleId, TenantId};
+use sha2::{Digest, Sha256};
+use sqlx::{Row, SqliteConnection};
+
+use super::audit::{Record, Subject};
+use super::controls::read_control;
+use super::{SqliteStore, commit};
+use crate::error::unavailable;
+use crate::row::micros;
+
+#[async_trait]
+impl RuleStore for SqliteStore {
+    async fn publish(
+        &self,
+        tenant: &TenantId,
+        rules: &[RuleDefinition],
+        origin: &str,
+        mode: PublishMode,
+        actor: &Actor,
+    ) -> Result<Published, StorageError> {
+        let mut transaction = self.begin().await?;
+        let mut chain = self.chain.lock().await;
+        let live = read_control(&mut transaction, tenant).await?.live_revision;
+        let digest = content_digest(rules);
+        let known: Option<i64> = sqlx::query_scalar(
+            "SELECT max(revision) FROM rule_revisions
+             WHERE tenant = ?1 AND sha256 = ?2 AND (?3 OR revision = ?4)",
+        )
+        .bind(tenant.as_str())
+        .bind(&digest)
+        .bind(mode == PublishMode::NeverSeen)
+        .bind(i64::try_from(live).unwrap_or(i64::MAX))
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        if known.is_some() {
+            return Ok(Published {
+                revision: live,
+                created: false,
+            });
+        }
+        let now = micros(self.clock.now());
+        let mut members = Vec::with_capacity(rules.len());
+        for rule in rules {
+            let version = self.version_of(&mut transaction, tenant, rule, now).await?;
+            members.push((rule.id.as_str(), version));
+        }
+        let revision = insert_revision(
+            &mut transaction,
+            tenant,
+            (&members, &digest),
+            origin,
+            actor,
+            now,
+        )
+        .await?;
+        let message = format!(
+            "Published revision {revision} with {} rules from {origin}",
+            rules.len()
+        );
+        let record = Record {
+            tenant,
+            action: "rules_published",
+            actor: &actor.subject,
+            request_id: actor.request_id.as_deref(),
+            target: Some(format!("revision:{revision}")),
+            subject: Subject::default(),
+            message: &message,
+        };
+        let head = self.write_act(&mut transaction, &mut chain, record).await?;
+        commit(transaction).await?;
+        chain.advance(head);
+        Ok(Published {
+            revision: u64::try_from(revision).unwrap_or(0),
+            created: true,
+        })
+    }
+
+    async fn live(&self, tenant: &TenantId) -> Result<Option<LiveRules>, StorageError> {
+        let mut connection = self.reader.acquire().await.map_err(unavailable)?;
+        let row = sqlx::query(
+            "SELECT c.live_revision AS revision, r.members FROM control c
+             JOIN rule_revisions r ON r.tenant = c.tenant AND r.revision = c.live_revision
+             WHERE c.tenant = ?1",
+        )
+        .bind(tenant.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        let Some(row) = row else { return Ok(None) };
+        let revision: i64 = row.try_get("revision").map_err(unavailable)?;
+        let members: &str = row.try_get("members").map_err(unavailable)?;
+        let rows = sqlx::query(
+            "SELECT r.rule_id, r.version, r.definition FROM json_each(?2) m
+             JOIN rules r ON r.tenant = ?1 AND r.rule_id = m.value ->> 0 AND r.version = m.value ->> 1
+             ORDER BY m.key",
+        )
+        .bind(tenant.as_str())
+        .bind(members)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        let rule = |row: &sqlx::sqlite::SqliteRow| {
+            let id: &str = row.try_get("rule_id").map_err(unavailable)?;
+            let version: i64 = row.try_get("version").map_err(unavailable)?;
+            let definition: String = row.try_get("definition").map_err(unavailable)?;
+            let wrong = |column, detail: String| StorageError::Inconsistent {
+                table: "rules",
+                column,
+                key: id.to_owned(),
+                detail,
+            };
+            let version =
+                u32::try_from(version).map_err(|error| wrong("version", error.to_string()))?;
+            let parsed = RuleId::parse(id).map_err(|error| wrong("rule_id", error.to_string()))?;
+            Ok((
+                RuleDefinition {
+                    id: parsed,
+                    definition,
+                },
+                version,
+            ))
+        };
+        let rules = rows.iter().map(rule).collect::<Result<_, StorageError>>()?;
+        Ok(Some(LiveRules {
+            revision: u64::try_from(revision).unwrap_or(0),
+            rules,
+        }))
+    }
+
+    async fn tenants(&self) -> Result<Vec<TenantId>, StorageError> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT tenant FROM control WHERE live_revision > 0 ORDER BY tenant",
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(unavailable)?;
+        rows.iter()
+            .map(|text| {
+                TenantId::parse(text).map_err(|error| StorageError::Inconsistent {
+                    table: "control",
+                    column: "tenant",
+                    key: text.clone(),
+                    detail: error.to_string(),
+                })
+            })
+            .collect()
+    }
+}
+
+impl SqliteStore {
+    /// The version of a rule with this content: the newest one if it is the same, else a new one.
+    async fn version_of(
+        &self,
+        connection: &mut SqliteConnection,
+        tenant: &TenantId,
+        rule: &RuleDefinition,
+        now: i64,
+    ) -> Result<i64, StorageError> {
+        let digest = Sha256::digest(&rule.definition).to_vec();
+        let newest = sqlx::query(
+            "SELECT version, sha256 FROM rules WHERE tenant = ?1 AND rule_id = ?2
+             ORDER BY version DESC LIMIT 1",
+        )
+        .bind(tenant.as_str())
+        .bind(rule.id.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+        let mut version = 1;
+        if let Some(row) = newest {
+            let found: i64 = row.try_get("version").map_err(unavailable)?;
+            if row.try_get::<Vec<u8>, _>("sha256").map_err(unavailable)? == digest {
+                return Ok(found);
+            }
+            version = found + 1;
+        }
+        sqlx::query(
+            "INSERT INTO rules (tenant, rule_id, version, definition, sha256, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )
+        .bind(tenant.as_str())
+        .bind(rule.id.as_str())
+        .bind(version)
+        .bind(&rule.definition)
+        .bind(digest)
+        .bind(now)
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+        Ok(version)
+    }
+}
+
+/// Makes a revision and puts it live.
+async fn insert_revision(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    (members, digest): (&[(&str, i64)], &[u8]),
+    origin: &str,
+    actor: &Actor,
+    now: i64,
+) -> Result<i64, StorageError> {
+    let members = serde_json::to_string(members).unwrap_or_else(|_| "[]".to_owned());
+    sqlx::query("INSERT INTO tenants (tenant, created_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+        .bind(tenant.as_str())
+        .bind(now)
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    let revision: i64 = sqlx::query_scalar(
+        "INSERT INTO rule_revisions (tenant, revision, members, sha256, origin, actor, created_at)
+         SELECT ?1, coalesce(max(revision), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM rule_revisions WHERE tenant = ?1
+         RETURNING revision",
+    )
+    .bind(tenant.as_str())
+    .bind(members)
+    .bind(digest)
+    .bind(origin)
+    .bind(&actor.subject)
+    .bind(now)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(unavailable)?;
+    sqlx::query(
+        "INSERT INTO control (tenant, live_revision) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET live_revision = excluded.live_revision",
+    )
+    .bind(tenant.as_str())
+    .bind(revision)
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(revision)
+}
+
+/// The digest of a whole set of rules, their order included.
+fn content_digest(rules: &[RuleDefinition]) -> Vec<u8> {
+    let mut hasher = Sha256::new();
+    for rule in rules {
+        hasher.update(rule.definition.as_bytes());
+        hasher.update(b"\n");
+    }
+    hasher.finalize().to_vec()
+}

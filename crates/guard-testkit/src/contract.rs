@@ -1,0 +1,248 @@
+//! What every storage adapter must do.
+//!
+//! [`storage_contract!`](crate::storage_contract) makes one test of each case; an adapter's test gives a function that
+//! opens a fresh database.
+
+mod archive;
+mod ledger;
+mod outbox;
+mod rules;
+
+use std::sync::Arc;
+
+use guard_app::RuleBook;
+use guard_app::ports::{
+    ApiKeys, Archive, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
+    IdempotencyKey, Intake, Ledger, Origin, Outbox, PublishMode, Receipt, RuleStore, random_tail,
+};
+use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
+use guard_policy::RuleSet;
+
+use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
+
+pub use archive::*;
+pub use ledger::*;
+pub use outbox::*;
+pub use rules::*;
+
+/// Every storage port.
+pub trait Storage: Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys {}
+impl<T: Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys> Storage for T {}
+
+/// A fresh database and what surrounds it.
+pub struct World<S> {
+    /// The adapter under test.
+    pub store: Arc<S>,
+    /// Its clock.
+    pub clock: Arc<FakeClock>,
+    /// Its randomness.
+    pub random: Arc<SeededRandom>,
+}
+
+/// The rules of most cases: a playbook with a cooldown of ten minutes for each host; without a cooldown; an escalation.
+pub const RULES: &str = "
+rules:
+  - id: lockdown
+    event_type: security_threat
+    cooldown_minutes: 10
+    cooldown_by: [context.host]
+    action: { trigger_playbook: { name: lockdown } }
+  - id: recover
+    event_type: backup_failed
+    action: { trigger_playbook: { name: recover } }
+  - id: page
+    event_type: health_check_failed
+    action: { escalate: { to: default, message: 'service {{ context.service }}' } }
+";
+
+impl<S: Storage + 'static> World<S> {
+    /// Publishes [`RULES`].
+    pub async fn with_rules(self) -> Self {
+        self.publish(RULES).await;
+        self
+    }
+
+    /// Publishes rules for tenant `default`.
+    pub async fn publish(&self, yaml: &str) {
+        let tenant = TenantId::default_tenant();
+        publish_rules(self.store.as_ref(), &tenant, yaml, PublishMode::Differs).await;
+    }
+
+    /// The live rules of a tenant.
+    pub async fn live(&self, tenant: &TenantId) -> Arc<RuleSet> {
+        let book = RuleBook::new(self.store.clone());
+        book.refresh(tenant).await.expect("rules")
+    }
+
+    /// An intake of a body, evaluated by the live rules.
+    pub async fn intake(&self, body: &str, key: Option<IdempotencyKey>) -> Intake {
+        self.intake_of(&TenantId::default_tenant(), body, key).await
+    }
+
+    /// An intake of a tenant.
+    pub async fn intake_of(
+        &self,
+        tenant: &TenantId,
+        body: &str,
+        key: Option<IdempotencyKey>,
+    ) -> Intake {
+        let rules = self.live(tenant).await;
+        let now = self.clock.now();
+        let event = Event::parse(body.as_bytes(), &EventTypes::default(), now).expect("an event");
+        Intake {
+            tenant: tenant.clone(),
+            event_id: EventId::new(now, random_tail(self.random.as_ref())),
+            received_at: now,
+            evaluation: rules.evaluate(event.body()).expect("evaluated"),
+            event: Arc::new(event),
+            key,
+            rules,
+            origin: Origin {
+                subject: "key:test".to_owned(),
+                request_id: "request-1".to_owned(),
+                traceparent: Some("00-trace-1".to_owned()),
+            },
+        }
+    }
+
+    /// The terms of most cases: a deadline of an hour.
+    pub fn terms() -> CommitTerms {
+        CommitTerms {
+            execution_deadline: chrono::TimeDelta::hours(1),
+            ..CommitTerms::default()
+        }
+    }
+
+    /// Commits intakes.
+    pub async fn commit(&self, intakes: &[Intake]) -> Vec<CommitOutcome> {
+        self.store
+            .commit(intakes, &Self::terms())
+            .await
+            .expect("committed")
+    }
+
+    /// Commits one event, and gives its receipt.
+    pub async fn record(&self, event_type: &str, severity: &str, context: &str) -> Receipt {
+        let body = event_body(event_type, severity, context);
+        let intake = self.intake(&body, None).await;
+        recorded(&self.commit(&[intake]).await[0])
+    }
+
+    /// Claims what is due.
+    pub async fn claim(&self, limit: u32, skip: &[&str]) -> Vec<Claimed> {
+        let request = ClaimRequest {
+            instance: "test".to_owned(),
+            limit,
+            lease: std::time::Duration::from_secs(60),
+            skip: skip
+                .iter()
+                .map(|name| PlaybookName::parse(name).expect("a slug"))
+                .collect(),
+        };
+        self.store.claim_due(&request).await.expect("claimed")
+    }
+}
+
+/// The receipt of a recorded intake.
+#[track_caller]
+pub fn recorded(outcome: &CommitOutcome) -> Receipt {
+    match outcome {
+        CommitOutcome::Recorded(receipt) => receipt.clone(),
+        other => panic!("not recorded: {other:?}"),
+    }
+}
+
+fn default_tenant() -> TenantId {
+    tenant("default")
+}
+
+/// Makes a test of every case of the contract. `$world` is an async function that opens a fresh database; it gives a
+/// [`World`](crate::contract::World) and whatever must live as long.
+#[macro_export]
+macro_rules! storage_contract {
+    ($world:path) => {
+        $crate::storage_contract!(@cases $world:
+            a_decision_is_recorded_with_everything
+            a_batch_is_decided_in_order
+            a_cooldown_is_claimed_once_and_ends
+            an_undelivered_execution_suppresses
+            a_repeated_key_replays
+            a_key_is_forgotten_after_a_day
+            an_outdated_evaluation_is_sent_back
+            a_pause_holds_decisions_and_deliveries
+            a_dry_run_is_recorded_and_not_delivered
+            an_escalation_is_recorded
+            receipts_are_found
+            awkward_texts_are_kept
+            tenants_do_not_meet
+            the_most_severe_is_claimed_first
+            a_lease_ends_and_fences
+            an_acknowledgement_is_no_result
+            a_retry_waits
+            giving_up_without_a_run_is_dead_and_frees_the_cooldown
+            giving_up_after_a_run_is_unconfirmed_and_keeps_the_cooldown
+            a_workflow_that_failed_has_failed
+            only_one_delivery_starts
+            a_workflow_that_speaks_first_is_not_delivered_again
+            results_are_taken_once_and_late
+            time_runs_out
+            an_execution_is_cancelled
+            an_execution_is_redriven
+            an_escalation_is_raised_once
+            the_next_due_moment_is_known
+            rules_are_versions_in_revisions
+            a_start_does_not_revert_and_an_operator_does
+            the_first_key_is_the_only_one
+            a_callback_key_is_made_once
+            pages_are_stable
+            lists_are_filtered
+            the_audit_is_walked_in_order
+        );
+    };
+    (@cases $world:path: $($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let (world, _alive) = $world().await;
+                $crate::contract::$case(world).await;
+            }
+        )*
+    };
+}
+
+/// The first page of so many items.
+pub fn page(limit: u32) -> guard_app::ports::IdPage {
+    guard_app::ports::IdPage {
+        before: None,
+        limit,
+    }
+}
+
+/// The report of an attempt that n8n acknowledged; the workflow has 15 minutes to report.
+pub fn acknowledged() -> guard_app::ports::AttemptReport {
+    guard_app::ports::AttemptReport {
+        outcome: guard_domain::AttemptOutcome::Acknowledged,
+        status_code: Some(200),
+        detail: "n8n answered 200".to_owned(),
+        may_have_run: true,
+        unregistered_since: None,
+        next: guard_app::ports::NextStep::Acknowledge {
+            confirm_within: chrono::TimeDelta::minutes(15),
+        },
+    }
+}
+
+/// The report of an attempt that failed.
+pub fn failed(
+    may_have_run: bool,
+    next: guard_app::ports::NextStep,
+) -> guard_app::ports::AttemptReport {
+    guard_app::ports::AttemptReport {
+        outcome: guard_domain::AttemptOutcome::Retry,
+        status_code: None,
+        detail: "it failed".to_owned(),
+        may_have_run,
+        unregistered_since: None,
+        next,
+    }
+}
