@@ -1,1 +1,8 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod client;
+mod signature;
+mod wire;
+
+pub use client::{ClientError, N8nClient, N8nSettings};
