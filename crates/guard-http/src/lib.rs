@@ -1,1 +1,17 @@
-//! stub
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod body;
+mod context;
+mod problem;
+mod router;
+mod routes;
+mod serve;
+mod state;
+mod wire;
+
+pub use context::PeerAddress;
+pub use problem::Problem;
+pub use router::{metrics_router, openapi, router};
+pub use serve::{ServeSettings, serve};
+pub use state::Api;

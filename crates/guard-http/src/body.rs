@@ -1,0 +1,151 @@
+//! Bodies, queries and ids, with errors in the house's form.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use bytes::Bytes;
+use guard_domain::FieldError;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// How long a body may take to arrive.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a body may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Ndjson,
+}
+
+/// The bytes of a JSON body of at most `MAX` bytes.
+pub(crate) struct JsonBytes<const MAX: usize>(pub(crate) Bytes);
+
+impl<S: Sync, const MAX: usize> FromRequest<S> for JsonBytes<MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        if format(request.headers())? != Format::Json {
+            return Err(unsupported("application/json"));
+        }
+        read(request, MAX).await.map(Self)
+    }
+}
+
+/// The bytes of a JSON or NDJSON body of at most `MAX` bytes.
+pub(crate) struct BatchBytes<const MAX: usize>(pub(crate) Format, pub(crate) Bytes);
+
+impl<S: Sync, const MAX: usize> FromRequest<S> for BatchBytes<MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let format = format(request.headers())?;
+        Ok(Self(format, read(request, MAX).await?))
+    }
+}
+
+/// A small JSON body.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// The largest small body, in bytes.
+const SMALL: usize = 128 * 1024;
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonBytes(bytes) = JsonBytes::<SMALL>::from_request(request, state).await?;
+        from_json(&bytes).map(Self)
+    }
+}
+
+/// Reads JSON: what is not JSON is malformed, what is of the wrong shape is invalid.
+pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            Problem::invalid([FieldError::new("", error.to_string())])
+        } else {
+            Problem::malformed(format!("malformed JSON: {error}"))
+        }
+    })
+}
+
+fn unsupported(expected: &str) -> Problem {
+    let detail = format!("the body must be `{expected}`; say so in the header `Content-Type`");
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Problem::new(
+        status,
+        "unsupported-media-type",
+        "Unsupported media type",
+        detail,
+    )
+}
+
+/// What the body says it is; without a word it is JSON.
+fn format(headers: &HeaderMap) -> Result<Format, Problem> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(Format::Json);
+    };
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    match text.split(';').next().unwrap_or_default().trim() {
+        "application/json" => Ok(Format::Json),
+        "application/x-ndjson" | "application/ndjson" => Ok(Format::Ndjson),
+        other if other.starts_with("application/") && other.ends_with("+json") => Ok(Format::Json),
+        _ => Err(unsupported("application/json")),
+    }
+}
+
+async fn read(request: Request, max: usize) -> Result<Bytes, Problem> {
+    let body = Limited::new(request.into_body(), max).collect();
+    match tokio::time::timeout(READ_TIMEOUT, body).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(format!(
+            "the body has more than {max} bytes"
+        ))),
+        Ok(Err(_)) => Err(Problem::malformed("the body broke off")),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            "Timeout",
+            "the body took too long to arrive",
+        )),
+    }
+}
+
+/// The query of a URL.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(found)| Self(found))
+            .map_err(|rejection| {
+                let detail = rejection.body_text();
+                let detail = detail.rsplit("query string: ").next().unwrap_or_default();
+                Problem::invalid_field("", format!("the query is wrong: {detail}"))
+            })
+    }
+}
+
+/// The id in a path. What is no UUID names nothing.
+pub(crate) struct PathId(pub(crate) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let nothing = || Problem::not_found("there is nothing of this id");
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| nothing())?;
+        Uuid::parse_str(&text).map(Self).map_err(|_| nothing())
+    }
+}

@@ -1,0 +1,137 @@
+//! What workflows report.
+
+use axum::Json;
+use axum::extract::State;
+use guard_app::ports::WorkflowResult;
+use guard_domain::ExecutionId;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::BearerToken;
+use crate::body::{JsonBody, PathId};
+use crate::problem::Problem;
+use crate::state::Shared;
+use crate::wire::CallbackAnswer;
+
+/// The longest message of a workflow that is kept, in characters.
+const MAX_MESSAGE: usize = 8 * 1024;
+/// The longest id of a run, in characters.
+const MAX_RUN_ID: usize = 255;
+
+pub(crate) fn router() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(start_execution))
+        .routes(routes!(finish_execution))
+}
+
+/// What a workflow says at its start.
+#[derive(Debug, Deserialize, ToSchema)]
+struct StartBody {
+    /// n8n's own id of the run: a string or a number.
+    #[schema(value_type = String, example = "231")]
+    n8n_execution_id: RunId,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RunId {
+    Text(String),
+    Number(u64),
+}
+
+/// A workflow begins. Answered 200 the first time, and again for the same run; any other answer tells it to stop.
+#[utoipa::path(
+    post,
+    path = "/v1/executions/{id}/start",
+    tag = "callbacks",
+    params(("id" = uuid::Uuid, Path, description = "The execution's id")),
+    request_body = StartBody,
+    responses(
+        (status = 200, body = CallbackAnswer, description = "Go on"),
+        (status = 400, body = Problem),
+        (status = 401, body = Problem, description = "The callback token is not valid for this execution"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "Stop: another run has started, or the execution is over"),
+        (status = 422, body = Problem),
+    ),
+    security(("callback" = [])),
+)]
+async fn start_execution(
+    State(api): State<Shared>,
+    BearerToken(token): BearerToken,
+    PathId(id): PathId,
+    JsonBody(body): JsonBody<StartBody>,
+) -> Result<Json<CallbackAnswer>, Problem> {
+    let run = match body.n8n_execution_id {
+        RunId::Text(text) => text,
+        RunId::Number(number) => number.to_string(),
+    };
+    if run.is_empty() || run.chars().count() > MAX_RUN_ID {
+        let detail = format!("an id has 1 to {MAX_RUN_ID} characters");
+        return Err(Problem::invalid_field("/n8n_execution_id", detail));
+    }
+    let execution = api
+        .callbacks
+        .start(&token, ExecutionId::from_uuid(id), &run)
+        .await?;
+    Ok(Json(execution.into()))
+}
+
+/// What a workflow says at its end.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ResultBody {
+    /// `succeeded` or `failed`.
+    status: ResultStatus,
+    /// What a human should know.
+    message: Option<String>,
+    /// Anything that is worth keeping.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ResultStatus {
+    Succeeded,
+    Failed,
+}
+
+/// A workflow ends. Repeats are answered 200 and change nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/executions/{id}/result",
+    tag = "callbacks",
+    params(("id" = uuid::Uuid, Path, description = "The execution's id")),
+    request_body = ResultBody,
+    responses(
+        (status = 200, body = CallbackAnswer),
+        (status = 400, body = Problem),
+        (status = 401, body = Problem, description = "The callback token is not valid for this execution"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "The execution ended in a way that no result can change"),
+        (status = 422, body = Problem),
+    ),
+    security(("callback" = [])),
+)]
+async fn finish_execution(
+    State(api): State<Shared>,
+    BearerToken(token): BearerToken,
+    PathId(id): PathId,
+    JsonBody(body): JsonBody<ResultBody>,
+) -> Result<Json<CallbackAnswer>, Problem> {
+    let result = WorkflowResult {
+        succeeded: body.status == ResultStatus::Succeeded,
+        message: body
+            .message
+            .map(|text| text.chars().take(MAX_MESSAGE).collect()),
+        data: body.data.map(|data| data.get().to_owned()),
+    };
+    let execution = api
+        .callbacks
+        .finish(&token, ExecutionId::from_uuid(id), &result)
+        .await?;
+    Ok(Json(execution.into()))
+}

@@ -1,0 +1,281 @@
+//! Events.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use guard_app::Submission;
+use guard_app::ports::EventFilter;
+use guard_domain::{DecisionKind, EventId, EventType, MAX_BODY_BYTES, Source};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{moment, page, value};
+use crate::auth::{Caller, EventsWrite, ExecutionsRead};
+use crate::body::{BatchBytes, Format, JsonBytes, Params, PathId};
+use crate::context::RequestContext;
+use crate::problem::Problem;
+use crate::state::Shared;
+use crate::wire::{BatchAnswer, BatchItem, EventAnswer, EventDocument, List};
+
+/// The largest batch, in bytes and in events.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BATCH_EVENTS: usize = 1000;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+pub(crate) fn router() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(post_event))
+        .routes(routes!(list_events))
+        .routes(routes!(post_batch))
+        .routes(routes!(get_event))
+        .route("/v1/events", axum::routing::post(post_event))
+}
+
+/// Take an event in.
+///
+/// When this answers 200, the event and what was decided about it are durable. `/v1/events` is the same.
+#[utoipa::path(
+    post,
+    path = "/events",
+    tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "The sender's key for this event: repeating the request with it has no further effect for 24 hours")),
+    request_body(content = Object, description = "An event: `event_type`, `severity`, `source`, `timestamp`, `context`, and optionally `id`",
+        example = json!({"event_type": "backup_failed", "severity": "high", "source": "sentinel",
+            "timestamp": "2026-11-20T03:01:00.123456", "context": {"error": "Connection timeout", "retry_count": 0}})),
+    responses(
+        (status = 200, body = EventAnswer, description = "Decided and durable"),
+        (status = 400, body = Problem, description = "Malformed JSON"),
+        (status = 401, body = Problem, description = "No valid bearer token"),
+        (status = 403, body = Problem, description = "The token lacks a scope"),
+        (status = 413, body = Problem, description = "More than 128 KiB"),
+        (status = 415, body = Problem, description = "Not JSON"),
+        (status = 422, body = Problem, description = "Not an event: every wrong field is named"),
+        (status = 503, body = Problem, description = "Not recorded, or unknown whether it was: try again with the same key"),
+    ),
+    security(("bearer" = ["events:write"])),
+)]
+async fn post_event(
+    State(api): State<Shared>,
+    caller: Caller<EventsWrite>,
+    context: RequestContext,
+    headers: HeaderMap,
+    JsonBytes(body): JsonBytes<MAX_BODY_BYTES>,
+) -> Result<Response, Problem> {
+    let submission = Submission {
+        body: body.into(),
+        key: idempotency_key(&headers)?,
+        origin: context.origin(&caller.principal.subject),
+    };
+    let answer = api.intake.receive(&caller.principal, submission).await?;
+    let mut response = Json(EventAnswer::from(&answer)).into_response();
+    if answer.replayed {
+        let headers = response.headers_mut();
+        headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// The key of the header: a string of the structured fields of RFC 8941, or the bare text.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let wrong = || {
+        Problem::invalid_field(
+            "",
+            "the header `Idempotency-Key` holds characters that are not ASCII",
+        )
+    };
+    let text = value.to_str().map_err(|_| wrong())?.trim();
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    Ok(Some(quoted.map_or_else(
+        || text.to_owned(),
+        |inner| inner.replace("\\\"", "\"").replace("\\\\", "\\"),
+    )))
+}
+
+/// Take several events in.
+///
+/// Each stands alone: it is answered as `POST /events` would have, without waiting for acknowledgements.
+#[utoipa::path(
+    post,
+    path = "/v1/events/batch",
+    tag = "events",
+    request_body(description = "At most 1,000 events and 4 MiB: a JSON array, or one event on each line",
+        content(([Object] = "application/json"), (String = "application/x-ndjson"))),
+    responses(
+        (status = 200, body = BatchAnswer, description = "An answer for each event, in order"),
+        (status = 400, body = Problem, description = "Not an array"),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 413, body = Problem, description = "More than 4 MiB or 1,000 events"),
+        (status = 415, body = Problem),
+    ),
+    security(("bearer" = ["events:write"])),
+)]
+async fn post_batch(
+    State(api): State<Shared>,
+    caller: Caller<EventsWrite>,
+    context: RequestContext,
+    BatchBytes(format, bytes): BatchBytes<MAX_BATCH_BYTES>,
+) -> Result<Json<BatchAnswer>, Problem> {
+    let texts = split_batch(format, &bytes)?;
+    if texts.len() > MAX_BATCH_EVENTS {
+        let found = texts.len();
+        let detail = format!("a batch has at most {MAX_BATCH_EVENTS} events, this one has {found}");
+        return Err(Problem::too_large(detail));
+    }
+    let submission = |text: &&[u8]| Submission {
+        body: text.to_vec(),
+        key: None,
+        origin: context.origin(&caller.principal.subject),
+    };
+    let fits = |text: &&[u8]| text.len() <= MAX_BODY_BYTES;
+    let submissions = texts
+        .iter()
+        .copied()
+        .filter(fits)
+        .map(|text| submission(&text))
+        .collect();
+    let mut answers = api
+        .intake
+        .receive_all(&caller.principal, submissions)
+        .await
+        .into_iter();
+    let items = texts.iter().enumerate().map(|(index, text)| {
+        let outcome = if fits(text) { answers.next() } else { None };
+        let outcome = outcome.map_or_else(
+            || {
+                Err(Problem::too_large(format!(
+                    "an event has at most {MAX_BODY_BYTES} bytes"
+                )))
+            },
+            |answer| answer.map_err(Problem::from),
+        );
+        let (status, body) = match outcome {
+            Ok(answer) => (StatusCode::OK, to_raw_value(&EventAnswer::from(&answer))),
+            Err(problem) => (
+                problem.status(),
+                to_raw_value(&problem.of_request(context.id)),
+            ),
+        };
+        let body = body.unwrap_or_else(|_| RawValue::NULL.to_owned());
+        BatchItem {
+            index,
+            status: status.as_u16(),
+            body,
+        }
+    });
+    Ok(Json(BatchAnswer {
+        items: items.collect(),
+    }))
+}
+
+fn split_batch(format: Format, bytes: &[u8]) -> Result<Vec<&[u8]>, Problem> {
+    match format {
+        Format::Json => {
+            let texts: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| {
+                Problem::malformed(format!("a batch is a JSON array of events: {error}"))
+            })?;
+            Ok(texts
+                .into_iter()
+                .map(|text| text.get().as_bytes())
+                .collect())
+        }
+        Format::Ndjson => {
+            let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+            Ok(lines.filter(|line| !line.is_empty()).collect())
+        }
+    }
+}
+
+/// Read an event, what was decided about it, and what followed.
+#[utoipa::path(
+    get,
+    path = "/v1/events/{id}",
+    tag = "events",
+    params(("id" = uuid::Uuid, Path, description = "The event's id")),
+    responses(
+        (status = 200, body = EventDocument),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 404, body = Problem),
+    ),
+    security(("bearer" = ["executions:read"])),
+)]
+async fn get_event(
+    State(api): State<Shared>,
+    caller: Caller<ExecutionsRead>,
+    PathId(id): PathId,
+) -> Result<Json<EventDocument>, Problem> {
+    let found = api
+        .queries
+        .event(&caller.principal.tenant, EventId::from_uuid(id))
+        .await?;
+    let record = found.ok_or_else(|| Problem::not_found("there is no such event"))?;
+    Ok(Json(record.into()))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EventQuery {
+    /// Only of this source.
+    source: Option<String>,
+    /// Only of this type.
+    event_type: Option<String>,
+    /// Only with this decision.
+    decision: Option<String>,
+    /// Received at or after this moment; 24 hours ago if not given.
+    since: Option<String>,
+    /// Received before this moment.
+    until: Option<String>,
+    /// How many at most: 1 to 500, 50 if not given.
+    limit: Option<u32>,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// List events, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    tag = "events",
+    params(EventQuery),
+    responses(
+        (status = 200, body = List<EventDocument>),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 422, body = Problem),
+    ),
+    security(("bearer" = ["executions:read"])),
+)]
+async fn list_events(
+    State(api): State<Shared>,
+    caller: Caller<ExecutionsRead>,
+    Params(query): Params<EventQuery>,
+) -> Result<Json<List<EventDocument>>, Problem> {
+    let spelled = |text: &str| EventType::parse(text).ok_or("this cannot be an event type");
+    let filter = EventFilter {
+        source: value("source", query.source.as_deref(), Source::parse)?,
+        event_type: value("event_type", query.event_type.as_deref(), spelled)?,
+        decision: value("decision", query.decision.as_deref(), DecisionKind::parse)?,
+        since: moment("since", query.since.as_deref())?,
+        until: moment("until", query.until.as_deref())?,
+    };
+    let page = page(query.limit, query.cursor);
+    let found = api
+        .queries
+        .events(&caller.principal.tenant, filter, &page)
+        .await?;
+    Ok(Json(List::of(found, EventDocument::from)))
+}
