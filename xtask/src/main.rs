@@ -1,2 +1,61 @@
-//! stub
-fn main() {}
+//! Developer commands: `cargo xtask …`.
+
+mod bench;
+mod ci;
+mod process;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Neural Guard.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the main job: a server, sample events, and a stand-in for n8n
+    Demo {
+        /// End after the tables; exit code 1 if anything failed
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run all tests: with nextest if it is there, else with cargo test; doc tests too
+    Test,
+    /// Run everything that must be green to land: fmt, clippy, tests, docs, deny, tidy
+    Ci {
+        /// Leave the tests out, for a caller who has run them
+        #[arg(long)]
+        without_tests: bool,
+    },
+    /// Check what no compiler checks: the arrows between crates, the sizes of files, the twins of migrations
+    Tidy,
+    /// Bring a database's schema up to date; the database is that of the configuration and of DATABASE_URL
+    Migrate,
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo { once } => ci::demo(once),
+        Command::Test => ci::test(),
+        Command::Ci { without_tests } => ci::all(without_tests),
+        Command::Tidy => tidy::run(),
+        Command::Migrate => ci::migrate(),
+        Command::Bench(bench) => bench::run(&bench),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! SQLite keeps the storage contract.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
 

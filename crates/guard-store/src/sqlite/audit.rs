@@ -42,6 +42,7 @@ impl Chain {
 }
 
 /// What becomes the head of the chain when its transaction is committed.
+#[derive(Clone, Copy)]
 pub(super) struct Head {
     link: i64,
     hash: [u8; 32],

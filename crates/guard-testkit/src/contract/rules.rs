@@ -47,7 +47,10 @@ pub async fn rules_are_versions_in_revisions<S: Storage + 'static>(world: World<
         "going back is a new revision"
     );
     assert_eq!(live().await, (4, vec![rule("a", 3)]));
-    assert_eq!(world.store.tenants().await.unwrap(), [tenant.clone()]);
+    assert_eq!(
+        world.store.tenants().await.unwrap(),
+        std::slice::from_ref(&tenant)
+    );
     let (audit, _) = world
         .store
         .audit_after(&tenant, &Default::default(), 100)

@@ -1,0 +1,115 @@
+//! The commands that do not serve.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use guard_app::Catalogue;
+use guard_app::ports::{Clock, Random};
+use guard_policy::{LoadError, ParsedRule, RuleFile, RuleSet, VersionedRule, run_tests};
+
+use crate::config::{DatabaseUrl, Settings, report};
+use crate::rule_source::{self, DEFAULT_NAME, DEFAULT_RULES};
+use crate::system::{SystemClock, SystemRandom};
+use crate::wiring::open_store;
+
+/// Prints the effective configuration, and what is wrong with it.
+pub(crate) fn check_config(file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let resolved = Settings::resolve(file)?;
+    print!("{}", report(&resolved));
+    Settings::of(&resolved)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings the schema up to date.
+pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        open_store(settings, &clock, &random).await?.close().await;
+        let DatabaseUrl::Sqlite(path) = &settings.database;
+        println!("the schema of {} is up to date", path.display());
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Says everything that is wrong with rule files.
+pub(crate) fn check_rules(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let (mut rules, mut tests) = (0, 0);
+    for file in read(settings, paths)? {
+        rules += file.rules.len();
+        tests += file.tests.len();
+    }
+    println!("{rules} rules are fine ({tests} tests; `rules test` runs them)");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the tests of rule files.
+pub(crate) fn test_rules(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let (mut failed, mut passed) = (0, 0);
+    for file in read(settings, paths)? {
+        let versioned = |parsed: ParsedRule| VersionedRule {
+            rule: parsed.rule,
+            version: 1,
+        };
+        let rules = RuleSet::compile(0, file.rules.into_iter().map(versioned).collect())?;
+        let failures = run_tests(&rules, &file.tests, &settings.event_types);
+        for failure in &failures {
+            println!("{failure}");
+        }
+        failed += failures.len();
+        passed += file.tests.len() - failures.len();
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes the default rules out.
+pub(crate) fn init_rules(folder: &Path) -> anyhow::Result<ExitCode> {
+    let path = folder.join(DEFAULT_NAME);
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
+    let mut file = std::fs::File::create_new(&path).with_context(|| {
+        format!(
+            "`{}` cannot be made; what is there is not overwritten",
+            path.display()
+        )
+    })?;
+    std::io::Write::write_all(&mut file, DEFAULT_RULES.as_bytes())?;
+    println!(
+        "wrote {}; set `rules.path = \"{}\"` to go by it",
+        path.display(),
+        folder.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rule files, checked: those named, or those that the configuration names.
+fn read(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<Vec<RuleFile>> {
+    let files = if paths.is_empty() {
+        let tenants = rule_source::read(settings.rules_path.as_deref())?;
+        tenants.into_iter().map(|tenant| tenant.file).collect()
+    } else {
+        vec![rule_source::read_all(paths)?]
+    };
+    let catalogue = Catalogue {
+        event_types: settings.event_types.clone(),
+        contacts: settings.contacts.clone(),
+    };
+    let diagnostics: Vec<_> = files
+        .iter()
+        .flat_map(|file| catalogue.check(file))
+        .collect();
+    if !diagnostics.is_empty() {
+        return Err(LoadError { diagnostics }.into());
+    }
+    Ok(files)
+}

@@ -1,0 +1,11 @@
+//! The configuration: one TOML file, the environment over it, and `.env` read at start.
+
+mod keys;
+mod report;
+mod resolve;
+mod settings;
+
+pub use keys::{KEYS, Key};
+pub use report::report;
+pub use resolve::{Origin, Resolved, load};
+pub use settings::{DatabaseUrl, Settings};

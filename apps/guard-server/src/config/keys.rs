@@ -1,0 +1,193 @@
+//! Every key there is.
+
+/// A key of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name: section and key.
+    pub name: &'static str,
+    /// The environment variable that other programs know it by.
+    pub familiar: Option<&'static str>,
+    /// What it is if nobody says; `None` for not set.
+    pub default: Option<&'static str>,
+    /// Whether it is never shown.
+    pub secret: bool,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+const fn key(name: &'static str, default: &'static str, about: &'static str) -> Key {
+    Key {
+        name,
+        familiar: None,
+        default: Some(default),
+        secret: false,
+        about,
+    }
+}
+
+impl Key {
+    const fn unset(name: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            familiar: None,
+            default: None,
+            secret: false,
+            about,
+        }
+    }
+
+    const fn known_as(mut self, familiar: &'static str) -> Self {
+        self.familiar = Some(familiar);
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+}
+
+/// Every key, in the order in which they are shown. Durations are `500ms`, `15m`, `1h`, or `0`; lists in the environment are
+/// separated by commas.
+pub const KEYS: &[Key] = &[
+    key(
+        "server.listen",
+        "127.0.0.1:3000",
+        "address to listen on; port 0 picks a free one",
+    ),
+    Key::unset(
+        "server.public_url",
+        "address at which n8n reaches this server",
+    ),
+    key("server.dry_run", "false", "decide, and call nothing"),
+    key("server.max_connections", "4096", "connections at once"),
+    key(
+        "server.header_timeout",
+        "10s",
+        "how long the headers of a request may take",
+    ),
+    key(
+        "server.stop_delay",
+        "0",
+        "how long to be unready before stopping, for a load balancer to see it",
+    ),
+    Key::unset(
+        "metrics.listen",
+        "a listener of its own for /metrics, open to whoever reaches it",
+    ),
+    key(
+        "data_dir",
+        "data",
+        "folder of the embedded database; created if it is not there",
+    ),
+    key(
+        "database.url",
+        "sqlite://neural-guard.db",
+        "sqlite://FILE, relative to data_dir",
+    )
+    .known_as("DATABASE_URL"),
+    key("database.timeout", "5s", "how long the database may take"),
+    Key::unset(
+        "database.migrate_url",
+        "address for migrations, past a connection pooler",
+    )
+    .secret(),
+    Key::unset(
+        "rules.path",
+        "rule file, or folder of them; the default rules if not set",
+    ),
+    key(
+        "rate_limit.requests",
+        "1000",
+        "requests per window and source",
+    ),
+    key("rate_limit.window", "60s", "the window of the rate limit"),
+    key(
+        "executor.ack_wait",
+        "500ms",
+        "how long to wait for n8n's acknowledgement before answering; 0: not at all",
+    ),
+    key(
+        "executor.lease",
+        "45s",
+        "how long an instance holds an execution; more than n8n.timeout + 10s",
+    ),
+    key(
+        "executor.deadline",
+        "1h",
+        "how long after its decision an execution is delivered at the latest",
+    ),
+    key(
+        "executor.confirm_within",
+        "15m",
+        "how long a workflow may take to report after the acknowledgement",
+    ),
+    key("n8n.base_url", "http://127.0.0.1:5678", "address of n8n").known_as("N8N_BASE_URL"),
+    Key::unset("n8n.webhook_token", "bearer token of n8n's webhooks")
+        .known_as("N8N_WEBHOOK_TOKEN")
+        .secret(),
+    Key::unset(
+        "n8n.signing_secret",
+        "signs deliveries by Standard Webhooks",
+    )
+    .secret(),
+    key("n8n.timeout", "30s", "how long a call of n8n may take"),
+    key("n8n.max_in_flight", "8", "calls of n8n at once"),
+    key(
+        "n8n.probe_interval",
+        "30s",
+        "how often to see whether n8n is there",
+    ),
+    key(
+        "events.extra_types",
+        "",
+        "event types beside the five known ones",
+    ),
+    key(
+        "events.max_age",
+        "1h",
+        "older events are not acted on; 0: no limit",
+    ),
+    key(
+        "retention",
+        "90d",
+        "how long events and audit records are kept; 2 days or more",
+    ),
+    Key::unset("instance.id", "name of this instance; made up if not set"),
+    Key::unset(
+        "callback.secret",
+        "signs callback tokens; kept in the database if not set",
+    )
+    .secret(),
+    key(
+        "escalation.default_contact",
+        "default",
+        "who is called when no rule says who",
+    ),
+    key("escalation.contacts", "", "names of further contacts"),
+    Key::unset("auth.api_key", "Sentinel's key, 16 characters or more")
+        .known_as("NEURAL_GUARD_API_KEY")
+        .secret(),
+    Key::unset(
+        "auth.admin_key",
+        "an administrator's key, 16 characters or more",
+    )
+    .known_as("NEURAL_GUARD_ADMIN_KEY")
+    .secret(),
+    Key::unset("redis.url", "rate limits shared by instances")
+        .known_as("REDIS_URL")
+        .secret(),
+    key("log.filter", "info", "what to log").known_as("RUST_LOG"),
+    Key::unset("telemetry.otlp_endpoint", "where traces go")
+        .known_as("OTEL_EXPORTER_OTLP_ENDPOINT"),
+];
+
+/// Keys that are read and have no effect in this release.
+pub(crate) const WITHOUT_EFFECT: &[&str] = &[
+    "database.migrate_url",
+    "rate_limit.requests",
+    "rate_limit.window",
+    "retention",
+    "redis.url",
+    "telemetry.otlp_endpoint",
+];

@@ -1,0 +1,69 @@
+//! The effective configuration, to read.
+
+use super::keys::{KEYS, WITHOUT_EFFECT};
+use super::resolve::{Origin, Resolved};
+
+/// Every key with its value, secrets masked, and where it comes from.
+#[must_use]
+pub fn report(resolved: &Resolved) -> String {
+    let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+    let names = widest(&mut KEYS.iter().map(|key| key.name.len()));
+    let shown: Vec<String> = KEYS
+        .iter()
+        .map(|key| value_of(resolved, key.name, key.secret))
+        .collect();
+    let values = widest(&mut shown.iter().map(|value| value.chars().count().min(40)));
+    let mut text = String::new();
+    for (key, value) in KEYS.iter().zip(shown) {
+        let origin = resolved.origin(key.name).unwrap_or(&Origin::Default);
+        let name = key.name;
+        text.push_str(&format!("{name:names$}  {value:values$}  # from {origin}"));
+        let set = *origin != Origin::Default;
+        if set && WITHOUT_EFFECT.contains(&name) {
+            text.push_str("; has no effect in this release");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn value_of(resolved: &Resolved, name: &str, secret: bool) -> String {
+    match resolved.get(name) {
+        None => "(not set)".to_owned(),
+        Some(_) if secret => "********".to_owned(),
+        Some(value) => format!("{value:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_origins_named() {
+        let mut resolved = Resolved::defaults();
+        resolved.set(
+            "auth.api_key",
+            "do-not-show-this",
+            Origin::Environment("NEURAL_GUARD_API_KEY".into()),
+        );
+        let text = report(&resolved);
+        assert!(!text.contains("do-not-show"), "{text}");
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("auth.api_key"))
+            .unwrap();
+        assert!(
+            line.contains("********") && line.ends_with("# from environment NEURAL_GUARD_API_KEY")
+        );
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("n8n.timeout"))
+            .unwrap();
+        assert!(
+            line.contains(r#""30s""#) && line.ends_with("# from default"),
+            "{line}"
+        );
+        assert_eq!(text.lines().count(), KEYS.len());
+    }
+}

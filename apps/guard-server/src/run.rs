@@ -1,0 +1,165 @@
+//! Starting and stopping.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use guard_app::ports::{Actor, PublishMode};
+use guard_http::{ServeSettings, metrics_router, router, serve as serve_http};
+use guard_store::SqliteStore;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::config::{DatabaseUrl, Settings};
+use crate::logging;
+use crate::wiring::{Guard, Surroundings, build};
+
+/// How long requests under way may take when the server stops.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    logging::start(&settings.log_filter);
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let DatabaseUrl::Sqlite(path) = &settings.database;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
+    }
+    let _lock = SqliteStore::lock(path)?;
+    let listener = bind(settings.listen).await?;
+    let address = listener.local_addr()?;
+    let guard = build(&settings, address, Surroundings::default()).await?;
+    guard
+        .load_rules(&settings, PublishMode::NeverSeen, &Actor::system("start"))
+        .await?;
+    if settings.dry_run {
+        tracing::warn!("dry run: decisions are recorded, and nothing is called");
+    }
+    let mut signals = Signals::new()?;
+    let mut servers = start_servers(&settings, &guard, listener).await?;
+    let mut background = guard.start_background(&settings);
+    if let Some(key) = &guard.generated_key {
+        println!("admin key, shown this once: {}", key.expose_secret());
+    }
+    println!("listening on http://{address}");
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.reload.recv() => reload(&settings, &guard).await,
+        }
+    }
+    tokio::spawn(async move {
+        signals.stop().await;
+        tracing::warn!("a second signal: leaving at once");
+        std::process::exit(1);
+    });
+    stop(&settings, guard, &mut servers, &mut background).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address}; is another server there? `server.listen` names the address"
+        )
+    })
+}
+
+async fn start_servers(
+    settings: &Settings,
+    guard: &Guard,
+    listener: TcpListener,
+) -> anyhow::Result<JoinSet<()>> {
+    let bounds = ServeSettings {
+        max_connections: settings.max_connections,
+        header_timeout: settings.header_timeout,
+        drain: DRAIN,
+    };
+    let mut servers = JoinSet::new();
+    if let Some(address) = settings.metrics_listen {
+        let metrics = bind(address).await?;
+        let router = metrics_router(guard.api.clone());
+        tracing::info!("metrics on http://{}/metrics", metrics.local_addr()?);
+        servers.spawn(serve_http(
+            metrics,
+            router,
+            bounds.clone(),
+            guard.stops.requests.clone(),
+        ));
+    }
+    let router = router(guard.api.clone());
+    servers.spawn(serve_http(
+        listener,
+        router,
+        bounds,
+        guard.stops.requests.clone(),
+    ));
+    Ok(servers)
+}
+
+/// Publishes what differs; what is wrong changes nothing.
+async fn reload(settings: &Settings, guard: &Guard) {
+    tracing::info!("reading the rules again");
+    let actor = Actor::system("reload");
+    if let Err(error) = guard
+        .load_rules(settings, PublishMode::Differs, &actor)
+        .await
+    {
+        tracing::error!("the rules stay as they are:\n{error:#}");
+    }
+}
+
+/// Not ready, wait for the balancer, stop accepting, answer who waits, commit what waits, stop claiming, let deliveries
+/// end.
+async fn stop(
+    settings: &Settings,
+    guard: Guard,
+    servers: &mut JoinSet<()>,
+    background: &mut JoinSet<()>,
+) {
+    tracing::info!("stopping");
+    guard.health.begin_stop();
+    tokio::time::sleep(settings.stop_delay).await;
+    guard.stops.requests.cancel();
+    while servers.join_next().await.is_some() {}
+    guard.stops.background.cancel();
+    while background.join_next().await.is_some() {}
+    guard.close().await;
+    tracing::info!("stopped");
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Adapters to ports.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use guard_app::ports::{
+    Actor, ApiKeys, Authenticator, Clock, CommitTerms, Ledger, Playbooks, PublishMode, Random,
+};
+use guard_app::{
+    Acknowledgements, Breakers, CallbackService, CallbackTokens, Catalogue, Committer,
+    CommitterSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
+    IntakeSettings, OperatorService, QueryService, RuleBook, RuleManager, metric,
+};
+use guard_http::Api;
+use guard_identity::{KeyAuthenticator, StaticKey, generate_admin_key};
+use guard_n8n::{N8nClient, N8nSettings};
+use guard_policy::Terms;
+use guard_store::{SqliteStore, StoreSettings};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use secrecy::SecretString;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{DatabaseUrl, Settings};
+use crate::rule_source;
+use crate::system::{SystemClock, SystemRandom};
+
+/// How long deliveries under way may take when the server stops.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(25);
+/// How often to look for work that this process was not woken for.
+const POLL: std::time::Duration = std::time::Duration::from_millis(500);
+/// How often old idempotency keys are forgotten, and how many at once.
+const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(60);
+const KEYS_AT_ONCE: u32 = 1000;
+
+/// What a server takes from the machine, and tests replace.
+pub struct Surroundings {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// What runs playbooks; n8n as configured if not given.
+    pub playbooks: Option<Arc<dyn Playbooks>>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::start()),
+            random: Arc::new(SystemRandom),
+            playbooks: None,
+        }
+    }
+}
+
+/// When which part of a server stops.
+#[derive(Debug, Clone, Default)]
+pub struct Stops {
+    /// Requests: no new connections, nobody is kept waiting for an acknowledgement.
+    pub requests: CancellationToken,
+    /// The committer, once no request can come.
+    pub committer: CancellationToken,
+    /// Everything else.
+    pub background: CancellationToken,
+}
+
+/// A server whose parts are connected and not running yet.
+pub struct Guard {
+    /// What the HTTP interface works with.
+    pub api: Arc<Api>,
+    /// Publishes rules.
+    pub rules: Arc<RuleManager>,
+    /// Delivers executions.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Watches over the server.
+    pub health: Arc<HealthService>,
+    /// When which part stops.
+    pub stops: Stops,
+    /// The administrator's key, if one was just generated.
+    pub generated_key: Option<SecretString>,
+    store: Arc<SqliteStore>,
+    committer: JoinSet<()>,
+}
+
+/// Builds the adapters and connects them. Workflows reach the server, which listens on `address`, for their callbacks.
+///
+/// # Errors
+/// A database that cannot be opened, keys or settings that cannot be used.
+pub async fn build(
+    settings: &Settings,
+    address: SocketAddr,
+    surroundings: Surroundings,
+) -> anyhow::Result<Guard> {
+    let Surroundings {
+        clock,
+        random,
+        playbooks,
+    } = surroundings;
+    let store = Arc::new(open_store(settings, &clock, &random).await?);
+    let playbooks = match playbooks {
+        Some(playbooks) => playbooks,
+        None => Arc::new(n8n_client(settings, &clock)?),
+    };
+    let stops = Stops::default();
+    let wake = Arc::new(Notify::new());
+    let acknowledgements = Arc::new(Acknowledgements::default());
+    let breakers = Arc::new(Breakers::default());
+    let book = Arc::new(RuleBook::new(store.clone()));
+    let tokens = Arc::new(CallbackTokens::new(
+        settings.callback_secret.clone(),
+        store.clone(),
+        random.clone(),
+    ));
+    let terms = Terms {
+        max_age: settings.max_age,
+        dry_run: settings.dry_run,
+        default_contact: settings.default_contact.clone(),
+    };
+    let rules = Arc::new(RuleManager {
+        book: book.clone(),
+        store: store.clone(),
+        catalogue: Catalogue {
+            event_types: settings.event_types.clone(),
+            contacts: settings.contacts.clone(),
+        },
+        terms: terms.clone(),
+        clock: clock.clone(),
+    });
+    let dispatcher = Arc::new(Dispatcher {
+        outbox: store.clone(),
+        playbooks: playbooks.clone(),
+        tokens: tokens.clone(),
+        breakers: breakers.clone(),
+        acknowledgements: acknowledgements.clone(),
+        clock: clock.clone(),
+        random: random.clone(),
+        wake: wake.clone(),
+        settings: DispatcherSettings {
+            instance: settings.instance_id.clone(),
+            max_in_flight: settings.n8n_max_in_flight,
+            lease: settings.lease,
+            confirm_within: settings.confirm_within,
+            poll: POLL,
+            drain: DRAIN,
+            public_url: settings.callback_base(address),
+            default_contact: settings.default_contact.clone(),
+        },
+    });
+    let health = Arc::new(HealthService::new(
+        store.clone(),
+        book.clone(),
+        breakers,
+        playbooks,
+        clock.clone(),
+        settings.database_timeout,
+    ));
+    let (committer, committing) = Committer::new(
+        store.clone(),
+        book.clone(),
+        CommitTerms {
+            terms,
+            execution_deadline: settings.deadline,
+        },
+        &CommitterSettings {
+            timeout: settings.database_timeout,
+            ..CommitterSettings::default()
+        },
+        wake.clone(),
+        stops.committer.clone(),
+    );
+    let (authenticator, generated_key) =
+        authenticator(settings, store.clone(), &clock, random.as_ref()).await?;
+    let api = Arc::new(Api {
+        intake: IntakeService {
+            committer,
+            rules: book,
+            acknowledgements: acknowledgements.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            settings: IntakeSettings {
+                event_types: settings.event_types.clone(),
+                ack_wait: settings.ack_wait,
+            },
+            stop: stops.requests.clone(),
+        },
+        rules: rules.clone(),
+        operator: OperatorService {
+            outbox: store.clone(),
+            controls: store.clone(),
+            acknowledgements: acknowledgements.clone(),
+            wake,
+            execution_deadline: settings.deadline,
+        },
+        callbacks: CallbackService {
+            outbox: store.clone(),
+            tokens,
+            acknowledgements,
+            clock: clock.clone(),
+            confirm_within: settings.confirm_within,
+        },
+        queries: QueryService {
+            archive: store.clone(),
+            clock: clock.clone(),
+        },
+        health: health.clone(),
+        authenticator,
+        metrics: metrics_handle()?,
+        clock,
+        random,
+        instance: settings.instance_id.clone(),
+    });
+    let mut running = JoinSet::new();
+    running.spawn(committing);
+    Ok(Guard {
+        api,
+        rules,
+        dispatcher,
+        health,
+        stops,
+        generated_key,
+        store,
+        committer: running,
+    })
+}
+
+impl Guard {
+    /// Publishes the rules of the files, and reads what is live.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files; what is live stays.
+    pub async fn load_rules(
+        &self,
+        settings: &Settings,
+        mode: PublishMode,
+        actor: &Actor,
+    ) -> anyhow::Result<()> {
+        for source in rule_source::read(settings.rules_path.as_deref())? {
+            let published = self
+                .rules
+                .publish(&source.tenant, &source.file, &source.origin, mode, actor)
+                .await?;
+            if published.created {
+                tracing::info!(
+                    tenant = %source.tenant,
+                    revision = published.revision,
+                    origin = source.origin,
+                    "rules were published"
+                );
+            }
+        }
+        self.rules.book.refresh_all().await?;
+        Ok(())
+    }
+
+    /// Begins what runs in the background: delivering, probing n8n, housekeeping.
+    pub fn start_background(&self, settings: &Settings) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        let stop = &self.stops.background;
+        tasks.spawn(self.dispatcher.clone().run(stop.clone()));
+        let (health, every, stopped) = (
+            self.health.clone(),
+            settings.n8n_probe_interval,
+            stop.clone(),
+        );
+        tasks.spawn(async move { health.probe(every, stopped).await });
+        tasks.spawn(keep_house(
+            self.store.clone(),
+            self.api.clone(),
+            stop.clone(),
+        ));
+        tasks
+    }
+
+    /// Commits what waits, and closes the database. To be called once no request can come any more.
+    pub async fn close(mut self) {
+        self.stops.committer.cancel();
+        while self.committer.join_next().await.is_some() {}
+        self.store.close().await;
+    }
+}
+
+async fn keep_house(store: Arc<SqliteStore>, api: Arc<Api>, stop: CancellationToken) {
+    let mut rounds = 0_u32;
+    while !stop.is_cancelled() {
+        // Histograms are folded now and then, or they would grow until somebody reads them.
+        api.metrics.run_upkeep();
+        if rounds.is_multiple_of(12) {
+            match store.forget_old_keys(KEYS_AT_ONCE).await {
+                Ok(_) => {}
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old idempotency keys cannot be forgotten"
+                ),
+            }
+        }
+        rounds = rounds.wrapping_add(1);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(HOUSEKEEPING / 12) => {}
+        }
+    }
+}
+
+/// Opens the database that the settings name.
+///
+/// # Errors
+/// A folder that cannot be made, a file that cannot be opened, a schema that is newer than this program.
+pub async fn open_store(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> anyhow::Result<SqliteStore> {
+    let DatabaseUrl::Sqlite(path) = &settings.database;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
+    }
+    let store_settings = StoreSettings {
+        timeout: settings.database_timeout,
+        default_contact: settings.default_contact.clone(),
+    };
+    Ok(SqliteStore::open(path, clock.clone(), random.clone(), store_settings).await?)
+}
+
+fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<N8nClient> {
+    let n8n = N8nSettings {
+        base_url: settings.n8n_base_url.clone(),
+        token: settings.n8n_webhook_token.clone(),
+        signing_secret: settings.n8n_signing_secret.clone(),
+        timeout: settings.n8n_timeout,
+    };
+    Ok(N8nClient::new(n8n, clock.clone())?)
+}
+
+/// The authenticator, and a generated administrator's key if nobody could come in otherwise.
+async fn authenticator(
+    settings: &Settings,
+    store: Arc<SqliteStore>,
+    clock: &Arc<dyn Clock>,
+    random: &dyn Random,
+) -> anyhow::Result<(Arc<dyn Authenticator>, Option<SecretString>)> {
+    let mut static_keys = Vec::new();
+    if let Some(key) = &settings.api_key {
+        static_keys.push(StaticKey::api(key)?);
+    }
+    if let Some(key) = &settings.admin_key {
+        static_keys.push(StaticKey::admin(key)?);
+    }
+    let mut generated = None;
+    if static_keys.is_empty() {
+        let fresh = generate_admin_key(clock.as_ref(), random);
+        if store.insert_first_key(&fresh.stored).await? {
+            generated = Some(fresh.key);
+        }
+    }
+    let authenticator = KeyAuthenticator::new(static_keys, store, clock.clone());
+    Ok((Arc::new(authenticator), generated))
+}
+
+/// The recorder of the process; there is one, however many servers are built.
+fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full(metric::EVENT_DURATION.to_owned()),
+            &metric::EVENT_DURATION_BUCKETS,
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full(metric::EXECUTION_DURATION.to_owned()),
+            &metric::EXECUTION_DURATION_BUCKETS,
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full(metric::COMMIT_BATCH.to_owned()),
+            &metric::COMMIT_BATCH_BUCKETS,
+        )?;
+    match builder.install_recorder() {
+        Ok(handle) => {
+            metric::describe();
+            Ok(HANDLE.get_or_init(|| handle).clone())
+        }
+        // Another thread was first.
+        Err(error) => HANDLE.get().cloned().ok_or_else(|| error.into()),
+    }
+}

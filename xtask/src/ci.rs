@@ -1,0 +1,113 @@
+//! Building, testing, checking.
+
+use std::time::Instant;
+
+use crate::process::{cargo, has_subcommand};
+use crate::tidy;
+
+/// The version of cargo-deny that is installed if there is none.
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+/// Builds the release server and runs its demo.
+pub(crate) fn demo(once: bool) -> anyhow::Result<()> {
+    let mut arguments = vec![
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "guard-server",
+        "--",
+        "demo",
+    ];
+    if once {
+        arguments.push("--once");
+    }
+    cargo(&arguments, &[])
+}
+
+/// Runs all tests. The summary of the runner comes last.
+pub(crate) fn test() -> anyhow::Result<()> {
+    cargo(&["test", "--workspace", "--doc"], &[])?;
+    if has_subcommand("nextest") {
+        cargo(&["nextest", "run", "--workspace", "--all-targets"], &[])
+    } else {
+        cargo(&["test", "--workspace", "--all-targets"], &[])
+    }
+}
+
+/// Brings a database's schema up to date.
+pub(crate) fn migrate() -> anyhow::Result<()> {
+    cargo(
+        &[
+            "run",
+            "--quiet",
+            "--package",
+            "guard-server",
+            "--",
+            "migrate",
+        ],
+        &[],
+    )
+}
+
+/// Runs everything that must be green to land; the tests come last, so that their summary does.
+pub(crate) fn all(without_tests: bool) -> anyhow::Result<()> {
+    step("fmt", || cargo(&["fmt", "--all", "--check"], &[]))?;
+    step("clippy", || {
+        cargo(
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "--deny",
+                "warnings",
+            ],
+            &[],
+        )
+    })?;
+    step("docs", || {
+        let deny = [("RUSTDOCFLAGS", "--deny warnings")];
+        cargo(
+            &[
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--document-private-items",
+            ],
+            &deny,
+        )
+    })?;
+    step("deny", deny)?;
+    step("tidy", tidy::run)?;
+    if without_tests {
+        return Ok(());
+    }
+    step("test", test)
+}
+
+/// Checks licences, bans and sources.
+fn deny() -> anyhow::Result<()> {
+    if !has_subcommand("deny") {
+        eprintln!("cargo-deny is not there and is installed; this takes some minutes, once");
+        cargo(&["install", "--locked", CARGO_DENY], &[])?;
+    }
+    cargo(
+        &[
+            "deny",
+            "--all-features",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ],
+        &[],
+    )
+}
+
+fn step(name: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    run()?;
+    eprintln!("{name}: fine, {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(())
+}

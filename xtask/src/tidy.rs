@@ -1,0 +1,21 @@
+//! What no compiler checks.
+
+mod arrows;
+mod migrations;
+mod sizes;
+
+use anyhow::bail;
+
+use crate::process::root;
+
+/// Runs every check and says everything that is wrong.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let root = root();
+    let mut wrong = arrows::check(&root)?;
+    wrong.extend(sizes::check(&root)?);
+    wrong.extend(migrations::check(&root)?);
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("tidy found:\n{}", wrong.join("\n"))
+}
