@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, the environment over it, and `.env` read at start.
 
 mod keys;
+mod reader;
 mod report;
 mod resolve;
 mod settings;

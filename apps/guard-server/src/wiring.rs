@@ -1,40 +1,36 @@
 //! Adapters to ports.
 
+mod adapters;
+mod housekeeping;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
-use guard_app::ports::{
-    Actor, ApiKeys, Authenticator, Clock, CommitTerms, Ledger, Playbooks, PublishMode, Random,
-};
+use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Catalogue, Committer,
     CommitterSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
-    IntakeSettings, OperatorService, QueryService, RuleBook, RuleManager, metric,
+    IntakeSettings, OperatorService, QueryService, RuleBook, RuleManager,
 };
 use guard_http::Api;
-use guard_identity::{KeyAuthenticator, StaticKey, generate_admin_key};
-use guard_n8n::{N8nClient, N8nSettings};
 use guard_policy::Terms;
-use guard_store::{SqliteStore, StoreSettings};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use guard_store::SqliteStore;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{DatabaseUrl, Settings};
+use crate::config::Settings;
 use crate::rule_source;
 use crate::system::{SystemClock, SystemRandom};
+pub use adapters::open_store;
+use adapters::{authenticator, metrics_handle, n8n_client};
+use housekeeping::keep_house;
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(25);
 /// How often to look for work that this process was not woken for.
 const POLL: std::time::Duration = std::time::Duration::from_millis(500);
-/// How often old idempotency keys are forgotten, and how many at once.
-const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(60);
-const KEYS_AT_ONCE: u32 = 1000;
-
 /// What a server takes from the machine, and tests replace.
 pub struct Surroundings {
     /// The time.
@@ -278,112 +274,5 @@ impl Guard {
         self.stops.committer.cancel();
         while self.committer.join_next().await.is_some() {}
         self.store.close().await;
-    }
-}
-
-async fn keep_house(store: Arc<SqliteStore>, api: Arc<Api>, stop: CancellationToken) {
-    let mut rounds = 0_u32;
-    while !stop.is_cancelled() {
-        // Histograms are folded now and then, or they would grow until somebody reads them.
-        api.metrics.run_upkeep();
-        if rounds.is_multiple_of(12) {
-            match store.forget_old_keys(KEYS_AT_ONCE).await {
-                Ok(_) => {}
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "old idempotency keys cannot be forgotten"
-                ),
-            }
-        }
-        rounds = rounds.wrapping_add(1);
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(HOUSEKEEPING / 12) => {}
-        }
-    }
-}
-
-/// Opens the database that the settings name.
-///
-/// # Errors
-/// A folder that cannot be made, a file that cannot be opened, a schema that is newer than this program.
-pub async fn open_store(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<dyn Random>,
-) -> anyhow::Result<SqliteStore> {
-    let DatabaseUrl::Sqlite(path) = &settings.database;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
-    }
-    let store_settings = StoreSettings {
-        timeout: settings.database_timeout,
-        default_contact: settings.default_contact.clone(),
-    };
-    Ok(SqliteStore::open(path, clock.clone(), random.clone(), store_settings).await?)
-}
-
-fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<N8nClient> {
-    let n8n = N8nSettings {
-        base_url: settings.n8n_base_url.clone(),
-        token: settings.n8n_webhook_token.clone(),
-        signing_secret: settings.n8n_signing_secret.clone(),
-        timeout: settings.n8n_timeout,
-    };
-    Ok(N8nClient::new(n8n, clock.clone())?)
-}
-
-/// The authenticator, and a generated administrator's key if nobody could come in otherwise.
-async fn authenticator(
-    settings: &Settings,
-    store: Arc<SqliteStore>,
-    clock: &Arc<dyn Clock>,
-    random: &dyn Random,
-) -> anyhow::Result<(Arc<dyn Authenticator>, Option<SecretString>)> {
-    let mut static_keys = Vec::new();
-    if let Some(key) = &settings.api_key {
-        static_keys.push(StaticKey::api(key)?);
-    }
-    if let Some(key) = &settings.admin_key {
-        static_keys.push(StaticKey::admin(key)?);
-    }
-    let mut generated = None;
-    if static_keys.is_empty() {
-        let fresh = generate_admin_key(clock.as_ref(), random);
-        if store.insert_first_key(&fresh.stored).await? {
-            generated = Some(fresh.key);
-        }
-    }
-    let authenticator = KeyAuthenticator::new(static_keys, store, clock.clone());
-    Ok((Arc::new(authenticator), generated))
-}
-
-/// The recorder of the process; there is one, however many servers are built.
-fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
-        return Ok(handle.clone());
-    }
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(
-            Matcher::Full(metric::EVENT_DURATION.to_owned()),
-            &metric::EVENT_DURATION_BUCKETS,
-        )?
-        .set_buckets_for_metric(
-            Matcher::Full(metric::EXECUTION_DURATION.to_owned()),
-            &metric::EXECUTION_DURATION_BUCKETS,
-        )?
-        .set_buckets_for_metric(
-            Matcher::Full(metric::COMMIT_BATCH.to_owned()),
-            &metric::COMMIT_BATCH_BUCKETS,
-        )?;
-    match builder.install_recorder() {
-        Ok(handle) => {
-            metric::describe();
-            Ok(HANDLE.get_or_init(|| handle).clone())
-        }
-        // Another thread was first.
-        Err(error) => HANDLE.get().cloned().ok_or_else(|| error.into()),
     }
 }

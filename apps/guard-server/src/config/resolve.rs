@@ -110,7 +110,7 @@ fn read_file(path: &Path, resolved: &mut Resolved, wrong: &mut Vec<String>) -> a
         match (known(&name), text_of(value)) {
             (Ok(name), Some(text)) => resolved.set(name, text, origin),
             (Ok(name), None) => {
-                wrong.push(format!("{origin}: `{name}` has a value of the wrong kind"))
+                wrong.push(format!("{origin}: `{name}` has a value of the wrong kind"));
             }
             (Err(detail), _) => wrong.push(format!("{origin}: {detail}")),
         }

@@ -1,0 +1,307 @@
+//! Texts to values.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use guard_app::ports::random_tail;
+use guard_domain::{ContactName, EventType, EventTypes};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::resolve::Resolved;
+use super::settings::{DatabaseUrl, Settings};
+use crate::system::SystemRandom;
+
+/// The shortest time that events are kept.
+const MIN_RETENTION: Duration = Duration::from_secs(2 * 24 * 3600);
+/// What a lease must have beyond the time of a call.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// The shortest key.
+const MIN_KEY: usize = guard_identity::MIN_KEY_LENGTH;
+
+/// Reads the values of keys, and notes all that is wrong with them.
+pub(super) struct Reader<'a> {
+    pub(super) resolved: &'a Resolved,
+    pub(super) wrong: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn refuse(&mut self, name: &str, detail: impl std::fmt::Display) {
+        let origin = self
+            .resolved
+            .origin(name)
+            .map(|origin| format!(" (from {origin})"));
+        self.wrong
+            .push(format!("`{name}`{}: {detail}", origin.unwrap_or_default()));
+    }
+
+    /// A value that may be missing, read by `parse`.
+    fn optional<T, E: std::fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.resolved.get(name)?;
+        parse(text).map_err(|error| self.refuse(name, error)).ok()
+    }
+
+    fn number<T: std::str::FromStr + PartialOrd + Default>(&mut self, name: &str) -> Option<T> {
+        self.optional(name, |text| {
+            let number = text.parse().ok().filter(|number| *number > T::default());
+            number.ok_or_else(|| format!("`{text}` is not a whole number above 0"))
+        })
+    }
+
+    fn duration(&mut self, name: &str) -> Option<Duration> {
+        self.optional(name, |text| {
+            if text == "0" {
+                return Ok(Duration::ZERO);
+            }
+            humantime::parse_duration(text).map_err(|_| {
+                format!("`{text}` is not a length of time such as 500ms, 15m, 1h, or 0")
+            })
+        })
+    }
+
+    fn delta(&mut self, name: &str) -> Option<TimeDelta> {
+        let duration = self.duration(name)?;
+        let delta = TimeDelta::from_std(duration)
+            .ok()
+            .filter(|delta| delta.num_days() < 36_500);
+        if delta.is_none() {
+            self.refuse(name, "this is too long");
+        }
+        delta
+    }
+
+    fn address(&mut self, name: &str) -> Option<SocketAddr> {
+        self.optional(name, |text| {
+            text.parse()
+                .map_err(|_| format!("`{text}` is not an address such as 127.0.0.1:3000"))
+        })
+    }
+
+    fn url(&mut self, name: &str) -> Option<Url> {
+        self.optional(name, |text| match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+            _ => Err(format!(
+                "`{text}` is not an address such as http://127.0.0.1:5678"
+            )),
+        })
+    }
+
+    fn secret(&self, name: &str) -> Option<SecretString> {
+        let text = self.resolved.get(name).filter(|text| !text.is_empty())?;
+        Some(text.to_owned().into())
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.resolved.get(name).unwrap_or_default();
+        let items = text
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
+        items.map(str::to_owned).collect()
+    }
+
+    fn database(&mut self, data_dir: &Path) -> Option<DatabaseUrl> {
+        let data_dir = data_dir.to_owned();
+        self.optional("database.url", |text| {
+            if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+                return Err(
+                    "PostgreSQL is not supported by this release; use sqlite://FILE".to_owned(),
+                );
+            }
+            let file = text
+                .strip_prefix("sqlite://")
+                .or_else(|| text.strip_prefix("sqlite:"));
+            match file.map(|file| file.split('?').next().unwrap_or_default()) {
+                Some(file) if !file.is_empty() && file != ":memory:" => {
+                    Ok(DatabaseUrl::Sqlite(data_dir.join(file)))
+                }
+                _ => Err("this is not a database such as sqlite://neural-guard.db".to_owned()),
+            }
+        })
+    }
+
+    fn event_types(&mut self) -> EventTypes {
+        let mut types = Vec::new();
+        for text in self.list("events.extra_types") {
+            match EventType::parse(&text) {
+                Some(event_type) => types.push(event_type),
+                None => self.refuse(
+                    "events.extra_types",
+                    format!(
+                        "`{text}` is not an event type: a-z, 0-9 and `_`, beginning with a letter"
+                    ),
+                ),
+            }
+        }
+        EventTypes::with_extra(types)
+    }
+
+    fn contacts(&mut self, default: &ContactName) -> Vec<ContactName> {
+        let mut contacts = vec![ContactName::default_contact()];
+        for text in self.list("escalation.contacts") {
+            match ContactName::parse(&text) {
+                Ok(contact) => contacts.push(contact),
+                Err(error) => self.refuse("escalation.contacts", error),
+            }
+        }
+        if !contacts.contains(default) {
+            self.refuse(
+                "escalation.default_contact",
+                format!("`{default}` is not among `escalation.contacts`"),
+            );
+        }
+        contacts
+    }
+
+    fn instance_id(&self) -> String {
+        let made_up = || {
+            let tail = random_tail(&SystemRandom);
+            let id: String = tail
+                .iter()
+                .take(4)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            format!("guard-{id}")
+        };
+        self.resolved
+            .get("instance.id")
+            .map_or_else(made_up, str::to_owned)
+    }
+
+    /// Reads every value, so that all that is wrong is found.
+    pub(super) fn settings(&mut self) -> Option<Settings> {
+        let data_dir = PathBuf::from(self.resolved.get("data_dir").unwrap_or_default());
+        let listen = self.address("server.listen");
+        let public_url = self.url("server.public_url");
+        let dry_run = self.optional("server.dry_run", |text| {
+            text.parse::<bool>()
+                .map_err(|_| format!("`{text}` is neither true nor false"))
+        });
+        let max_connections = self.number("server.max_connections");
+        let header_timeout = self.duration("server.header_timeout");
+        let stop_delay = self.duration("server.stop_delay");
+        let metrics_listen = self.address("metrics.listen");
+        let database = self.database(&data_dir);
+        let database_timeout = self.duration("database.timeout");
+        let rate_limit_requests = self.number("rate_limit.requests");
+        let rate_limit_window = self.duration("rate_limit.window");
+        let ack_wait = self.duration("executor.ack_wait");
+        let lease = self.duration("executor.lease");
+        let deadline = self.delta("executor.deadline");
+        let confirm_within = self.delta("executor.confirm_within");
+        let n8n_base_url = self.url("n8n.base_url");
+        let n8n_timeout = self.duration("n8n.timeout");
+        let n8n_max_in_flight = self.number("n8n.max_in_flight");
+        let n8n_probe_interval = self.duration("n8n.probe_interval");
+        let event_types = self.event_types();
+        let max_age = self.delta("events.max_age");
+        let retention = self.duration("retention");
+        let default_contact = self.optional("escalation.default_contact", ContactName::parse);
+        let contacts = default_contact
+            .as_ref()
+            .map(|contact| self.contacts(contact));
+        Some(Settings {
+            listen: listen?,
+            public_url,
+            dry_run: dry_run?,
+            max_connections: max_connections?,
+            header_timeout: header_timeout?,
+            stop_delay: stop_delay?,
+            metrics_listen,
+            data_dir,
+            database: database?,
+            database_timeout: database_timeout?,
+            rules_path: self.resolved.get("rules.path").map(PathBuf::from),
+            rate_limit_requests: rate_limit_requests?,
+            rate_limit_window: rate_limit_window?,
+            ack_wait: ack_wait?,
+            lease: lease?,
+            deadline: deadline?,
+            confirm_within: confirm_within?,
+            n8n_base_url: n8n_base_url?,
+            n8n_webhook_token: self.secret("n8n.webhook_token"),
+            n8n_signing_secret: self.secret("n8n.signing_secret"),
+            n8n_timeout: n8n_timeout?,
+            n8n_max_in_flight: n8n_max_in_flight?,
+            n8n_probe_interval: n8n_probe_interval?,
+            event_types,
+            max_age: max_age?,
+            retention: retention?,
+            instance_id: self.instance_id(),
+            callback_secret: self.secret("callback.secret"),
+            default_contact: default_contact?,
+            contacts: contacts?,
+            api_key: self.secret("auth.api_key"),
+            admin_key: self.secret("auth.admin_key"),
+            log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),
+        })
+    }
+
+    /// What must hold between values.
+    pub(super) fn check(&mut self, settings: &Settings) {
+        if settings.lease <= settings.n8n_timeout + LEASE_MARGIN {
+            self.refuse(
+                "executor.lease",
+                format!(
+                    "{:?} is not more than `n8n.timeout` + 10s = {:?}: an execution could be delivered twice at once",
+                    settings.lease,
+                    settings.n8n_timeout + LEASE_MARGIN
+                ),
+            );
+        }
+        if settings.retention < MIN_RETENTION {
+            self.refuse("retention", "events are kept for 2 days or more");
+        }
+        for (name, duration) in [
+            ("database.timeout", settings.database_timeout),
+            ("n8n.timeout", settings.n8n_timeout),
+            ("server.header_timeout", settings.header_timeout),
+            ("n8n.probe_interval", settings.n8n_probe_interval),
+        ] {
+            if duration.is_zero() {
+                self.refuse(name, "this cannot be 0");
+            }
+        }
+        for (name, delta) in [
+            ("executor.deadline", settings.deadline),
+            ("executor.confirm_within", settings.confirm_within),
+        ] {
+            if delta.is_zero() {
+                self.refuse(name, "this cannot be 0");
+            }
+        }
+        if settings.public_url.is_none() && !is_loopback(&settings.n8n_base_url) {
+            let n8n = settings.n8n_base_url.as_str();
+            self.refuse(
+                "server.public_url",
+                format!(
+                    "n8n at {n8n} is on another machine, and must be told how to reach this server"
+                ),
+            );
+        }
+        for (name, key) in [
+            ("auth.api_key", &settings.api_key),
+            ("auth.admin_key", &settings.admin_key),
+        ] {
+            let length = key.as_ref().map(|key| key.expose_secret().chars().count());
+            if length.is_some_and(|length| length < MIN_KEY) {
+                self.refuse(name, format!("a key has {MIN_KEY} characters or more"));
+            }
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

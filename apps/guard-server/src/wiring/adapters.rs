@@ -1,0 +1,99 @@
+//! The adapters, as the settings want them.
+
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context;
+use guard_app::metric;
+use guard_app::ports::{ApiKeys, Authenticator, Clock, Random};
+use guard_identity::{KeyAuthenticator, StaticKey, generate_admin_key};
+use guard_n8n::{N8nClient, N8nSettings};
+use guard_store::{SqliteStore, StoreSettings};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use secrecy::SecretString;
+
+use crate::config::{DatabaseUrl, Settings};
+
+/// Opens the database that the settings name.
+///
+/// # Errors
+/// A folder that cannot be made, a file that cannot be opened, a schema that is newer than this program.
+pub async fn open_store(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> anyhow::Result<SqliteStore> {
+    let DatabaseUrl::Sqlite(path) = &settings.database;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
+    }
+    let store_settings = StoreSettings {
+        timeout: settings.database_timeout,
+        default_contact: settings.default_contact.clone(),
+    };
+    Ok(SqliteStore::open(path, clock.clone(), random.clone(), store_settings).await?)
+}
+
+pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<N8nClient> {
+    let n8n = N8nSettings {
+        base_url: settings.n8n_base_url.clone(),
+        token: settings.n8n_webhook_token.clone(),
+        signing_secret: settings.n8n_signing_secret.clone(),
+        timeout: settings.n8n_timeout,
+    };
+    Ok(N8nClient::new(n8n, clock.clone())?)
+}
+
+/// The authenticator, and a generated administrator's key if nobody could come in otherwise.
+pub(super) async fn authenticator(
+    settings: &Settings,
+    store: Arc<SqliteStore>,
+    clock: &Arc<dyn Clock>,
+    random: &dyn Random,
+) -> anyhow::Result<(Arc<dyn Authenticator>, Option<SecretString>)> {
+    let mut static_keys = Vec::new();
+    if let Some(key) = &settings.api_key {
+        static_keys.push(StaticKey::api(key)?);
+    }
+    if let Some(key) = &settings.admin_key {
+        static_keys.push(StaticKey::admin(key)?);
+    }
+    let mut generated = None;
+    if static_keys.is_empty() {
+        let fresh = generate_admin_key(clock.as_ref(), random);
+        if store.insert_first_key(&fresh.stored).await? {
+            generated = Some(fresh.key);
+        }
+    }
+    let authenticator = KeyAuthenticator::new(static_keys, store, clock.clone());
+    Ok((Arc::new(authenticator), generated))
+}
+
+/// The recorder of the process; there is one, however many servers are built.
+pub(super) fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full(metric::EVENT_DURATION.to_owned()),
+            &metric::EVENT_DURATION_BUCKETS,
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full(metric::EXECUTION_DURATION.to_owned()),
+            &metric::EXECUTION_DURATION_BUCKETS,
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full(metric::COMMIT_BATCH.to_owned()),
+            &metric::COMMIT_BATCH_BUCKETS,
+        )?;
+    match builder.install_recorder() {
+        Ok(handle) => {
+            metric::describe();
+            Ok(HANDLE.get_or_init(|| handle).clone())
+        }
+        // Another thread was first.
+        Err(error) => HANDLE.get().cloned().ok_or_else(|| error.into()),
+    }
+}
