@@ -1,0 +1,92 @@
+//! Reading, cancelling and redriving executions.
+
+use guard_app::ports::DeliveryOutcome;
+
+use super::harness::{ADMIN_KEY, API_KEY, TestApp};
+
+#[tokio::test]
+async fn executions_are_listed_by_state_playbook_and_rule() {
+    let app = TestApp::start().await;
+    let id = app.trigger("a").await;
+    let listed = |query: &'static str| {
+        let app = &app;
+        async move {
+            let page = app.get(&format!("/v1/executions?{query}")).await.is(200);
+            page.body["items"].as_array().unwrap().len()
+        }
+    };
+    assert_eq!(listed("").await, 1);
+    assert_eq!(listed("status=acknowledged").await, 1);
+    assert_eq!(listed("status=dead").await, 0);
+    assert_eq!(listed("playbook=backup-recovery&rule_id=recover").await, 1);
+    assert_eq!(listed("rule_id=page").await, 0);
+    let one = app.get(&format!("/v1/executions/{id}")).await.is(200);
+    assert_eq!(one.body["attempt_log"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_queued_execution_is_cancelled_and_a_delivered_one_is_not() {
+    let app = TestApp::with(super::harness::RULES, &[("executor.ack_wait", "0")]).await;
+    app.playbooks.answer([DeliveryOutcome::Busy {
+        status: 429,
+        retry_after: Some(std::time::Duration::from_secs(600)),
+        detail: "later".to_owned(),
+    }]);
+    let id = app.trigger("a").await;
+    app.playbooks.wait_for(1).await;
+    for _ in 0..100 {
+        if app.state(&id).await == "queued" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let path = format!("/v1/executions/{id}/cancel");
+    app.post(&path, API_KEY, "")
+        .await
+        .is_problem(403, "forbidden", "executions:write");
+    assert_eq!(
+        app.post(&path, ADMIN_KEY, "").await.is(200).text("state"),
+        "cancelled"
+    );
+    app.post(&path, ADMIN_KEY, "").await.is_problem(
+        409,
+        "conflict",
+        "`cancelled` cannot be cancelled",
+    );
+    let delivered = app.trigger("b").await;
+    app.wait_for_state(&delivered, "acknowledged").await;
+    let path = format!("/v1/executions/{delivered}/cancel");
+    app.post(&path, ADMIN_KEY, "")
+        .await
+        .is_problem(409, "conflict", "`acknowledged`");
+    let unknown = "/v1/executions/019a0000-0000-7000-8000-000000000001/cancel";
+    app.post(unknown, ADMIN_KEY, "")
+        .await
+        .is_problem(404, "not-found", "no such execution");
+}
+
+#[tokio::test]
+async fn a_dead_execution_is_redriven_under_a_new_id() {
+    let app = TestApp::start().await;
+    app.playbooks.answer([DeliveryOutcome::Rejected {
+        status: 422,
+        detail: "no".to_owned(),
+    }]);
+    let id = app.trigger("a").await;
+    let again = app
+        .post(&format!("/v1/executions/{id}/redrive"), ADMIN_KEY, "")
+        .await
+        .is(200);
+    let new = again.text("id");
+    assert_ne!(new, id);
+    assert_eq!(again.text("redrive_of"), id);
+    app.wait_for_state(&new, "acknowledged").await;
+    assert_eq!(app.state(&id).await, "dead");
+    let deliveries = app.playbooks.deliveries();
+    assert_eq!(deliveries[1].execution_id.to_string(), new);
+    assert_eq!(deliveries[0].params, deliveries[1].params);
+    let early = app
+        .post(&format!("/v1/executions/{new}/redrive"), ADMIN_KEY, "")
+        .await;
+    early.is_problem(409, "conflict", "`acknowledged` cannot be redriven");
+}

@@ -1,0 +1,21 @@
+//! The HTTP interface, through the production wiring: only the configuration, the clock and the playbook runner change.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod audit;
+mod batch;
+mod callbacks;
+mod control;
+mod delivery;
+mod errors;
+mod events;
+mod executions;
+mod harness;
+mod health;
+mod idempotency;
+mod rules;
