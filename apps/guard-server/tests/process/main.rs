@@ -1,0 +1,14 @@
+//! The binary as an operator meets it: started, killed, stopped, misconfigured.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod command_line;
+mod crash;
+mod n8n;
+mod server;
+mod serving;
