@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use guard_domain::TenantId;
-use guard_policy::{RuleFile, RuleSet, SourceFormat, VersionedRule};
+use guard_policy::{RuleFile, RuleSet, VersionedRule};
 
 use crate::metric;
 use crate::ports::{LiveRules, RuleStore, StorageError};
@@ -83,22 +83,13 @@ fn compile(tenant: &TenantId, live: &LiveRules) -> Result<RuleSet, StorageError>
         key: format!("{tenant} revision {}", live.revision),
         detail,
     };
-    let definitions: Vec<_> = live
-        .rules
-        .iter()
-        .map(|(rule, _)| rule.definition.as_str())
-        .collect();
-    let text = format!("{{\"rules\":[{}]}}", definitions.join(","));
-    let file = RuleFile::parse("the database", &text, SourceFormat::Json)
-        .map_err(|error| damaged(error.to_string()))?;
+    let definitions = live.rules.iter().map(|(rule, _)| rule.definition.as_str());
+    let rules =
+        RuleFile::parse_definitions(definitions).map_err(|error| damaged(error.to_string()))?;
     let versions = live.rules.iter().map(|(_, version)| *version);
-    let rules = file
-        .rules
+    let rules = rules
         .into_iter()
         .zip(versions)
-        .map(|(parsed, version)| VersionedRule {
-            rule: parsed.rule,
-            version,
-        });
+        .map(|(rule, version)| VersionedRule { rule, version });
     RuleSet::compile(live.revision, rules.collect()).map_err(|error| damaged(error.to_string()))
 }

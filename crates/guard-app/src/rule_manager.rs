@@ -125,6 +125,8 @@ impl RuleManager {
         if !diagnostics.is_empty() {
             return Err(LoadError { diagnostics }.into());
         }
+        // What is stored must read back as what was checked.
+        RuleFile::parse_definitions(file.rules.iter().map(|parsed| parsed.definition.as_str()))?;
         let definition = |parsed: &ParsedRule| RuleDefinition {
             id: parsed.rule.id.clone(),
             definition: parsed.definition.clone(),

@@ -1,6 +1,7 @@
 //! An event's JSON as a tree that keeps the text of every value.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use guard_domain::{FieldPath, JsonError, PathStep, find_lone_surrogate, members};
 use serde_json::value::RawValue;
@@ -126,12 +127,30 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// One text for each value: numbers by value, strings without escapes of choice, objects and arrays as sent.
+    /// One text for each value, whatever way it was written: numbers by value, strings without escapes of choice, objects
+    /// by key.
     pub(crate) fn canonical(&self) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         match &self.value {
+            Value::Null | Value::Bool(_) => self.raw.to_owned(),
             Value::Number(text) => Number::parse(text).to_string(),
-            Value::String(text) => serde_json::Value::from(text.as_ref()).to_string(),
-            _ => self.raw.to_owned(),
+            Value::String(text) => quoted(text),
+            Value::Array(items) => {
+                let items: Vec<_> = items.iter().map(Self::canonical).collect();
+                format!("[{}]", items.join(","))
+            }
+            Value::Object(members) => {
+                // Of repeated keys the last one is kept.
+                let members: BTreeMap<&str, &Self> = members
+                    .iter()
+                    .map(|(key, value)| (key.as_ref(), value))
+                    .collect();
+                let members: Vec<_> = members
+                    .into_iter()
+                    .map(|(key, value)| format!("{}:{}", quoted(key), value.canonical()))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }
         }
     }
 }

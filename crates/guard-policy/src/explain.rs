@@ -46,13 +46,15 @@ pub fn explain(
     let explanations = rules.compiled().map(|(_, compiled)| {
         let matched = compiled.matches(&document);
         let mut conditions = Vec::new();
-        for (i, condition) in compiled.rule.conditions.iter().enumerate() {
-            walk(
-                condition,
-                &document,
-                &format!("/conditions/{i}"),
-                &mut conditions,
-            );
+        if let Compiled::All(list) = &compiled.condition {
+            for (i, pair) in compiled.rule.conditions.iter().zip(list).enumerate() {
+                walk(
+                    pair,
+                    &document,
+                    &format!("/conditions/{i}"),
+                    &mut conditions,
+                );
+            }
         }
         RuleExplanation {
             rule_id: compiled.rule.id.clone(),
@@ -92,30 +94,32 @@ fn skipped(
     }
 }
 
+/// Goes through a condition and its compiled form, which have the same shape.
 fn walk(
-    condition: &Condition,
+    (condition, compiled): (&Condition, &Compiled),
     event: &Document<'_>,
     pointer: &str,
     out: &mut Vec<ConditionExplanation>,
 ) {
-    let group = match condition {
-        Condition::All(list) => ("all", list),
-        Condition::Any(list) => ("any", list),
-        Condition::Not(inner) => return walk(inner, event, &format!("{pointer}/not"), out),
-        Condition::Test(test) => {
-            let compiled = Compiled::compile(condition);
-            let found = event.find(&test.field).map(|found| found.raw.to_owned());
+    let (group, inner, compiled_inner) = match (condition, compiled) {
+        (Condition::All(list), Compiled::All(compiled)) => ("all", list, compiled),
+        (Condition::Any(list), Compiled::Any(compiled)) => ("any", list, compiled),
+        (Condition::Not(inner), Compiled::Not(compiled)) => {
+            return walk((inner, compiled), event, &format!("{pointer}/not"), out);
+        }
+        (Condition::Test(test), compiled) => {
             out.push(ConditionExplanation {
                 pointer: pointer.to_owned(),
                 test: in_words(test),
-                holds: compiled.is_ok_and(|compiled| compiled.holds(event)),
-                found,
+                holds: compiled.holds(event),
+                found: event.find(&test.field).map(|found| found.raw.to_owned()),
             });
             return;
         }
+        _ => return,
     };
-    for (i, inner) in group.1.iter().enumerate() {
-        walk(inner, event, &format!("{pointer}/{}/{i}", group.0), out);
+    for (i, pair) in inner.iter().zip(compiled_inner).enumerate() {
+        walk(pair, event, &format!("{pointer}/{group}/{i}"), out);
     }
 }
 

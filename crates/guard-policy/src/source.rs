@@ -9,9 +9,10 @@ mod rule;
 mod test;
 mod yaml;
 
+use std::collections::HashMap;
 use std::fmt;
 
-use guard_domain::Rule;
+use guard_domain::{Rule, RuleId};
 use thiserror::Error;
 
 pub use node::Place;
@@ -207,15 +208,35 @@ impl RuleFile {
         }
     }
 
+    /// Reads [definitions](ParsedRule::definition) back.
+    ///
+    /// # Errors
+    /// [`LoadError`] when a text is not the definition of a rule.
+    pub fn parse_definitions<'a>(
+        definitions: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Rule>, LoadError> {
+        let mut reader = Reader::new("definition");
+        let mut rules = Vec::new();
+        for definition in definitions {
+            match json::parse(definition) {
+                Err((place, detail)) => reader.refuse(place, detail),
+                Ok(node) => rules.extend(reader.rule(&node).map(|(rule, _, _)| rule)),
+            }
+        }
+        let diagnostics = reader.diagnostics;
+        if diagnostics.is_empty() {
+            Ok(rules)
+        } else {
+            Err(LoadError { diagnostics })
+        }
+    }
+
     fn repeated_ids(&self) -> Vec<Diagnostic> {
-        let mut seen: Vec<&ParsedRule> = Vec::new();
+        let mut seen: HashMap<&RuleId, &ParsedRule> = HashMap::new();
         let mut repeated = Vec::new();
         for parsed in &self.rules {
-            match seen
-                .iter()
-                .find(|earlier| earlier.rule.id == parsed.rule.id)
-            {
-                None => seen.push(parsed),
+            match seen.get(&parsed.rule.id) {
+                None => _ = seen.insert(&parsed.rule.id, parsed),
                 Some(first) => repeated.push(parsed.diagnostic(
                     "id",
                     format!(

@@ -32,14 +32,27 @@ pub(crate) enum Segment {
 pub(crate) enum TemplateError {
     #[error("`{{{{` is not closed by `}}}}` in `{0}`")]
     Unclosed(String),
+    #[error("`}}}}` closes no `{{{{` in `{0}`")]
+    Unopened(String),
     #[error(transparent)]
     Path(#[from] FieldPathError),
 }
 
-/// The event has no value at this path.
+/// The largest text that a template may become, in bytes.
+const MAX_RENDERED: usize = 256 * 1024;
+/// The longest message that a template may become, in characters; what is beyond is cut off.
+const MAX_MESSAGE: usize = 4000;
+
+/// Why a template cannot be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the event has no `{0}`")]
-pub(crate) struct MissingValue(pub(crate) FieldPath);
+pub(crate) enum RenderError {
+    /// The event has no value at this path.
+    #[error("the event has no `{0}`")]
+    Missing(FieldPath),
+    /// It becomes too large.
+    #[error("filled in it has more than {MAX_RENDERED} bytes")]
+    TooLarge,
+}
 
 impl Template {
     pub(crate) fn compile(literal: &Literal) -> Result<Self, TemplateError> {
@@ -65,11 +78,17 @@ impl Template {
             let (path, after) = after
                 .split_once("}}")
                 .ok_or_else(|| TemplateError::Unclosed(text.to_owned()))?;
+            if before.contains("}}") {
+                return Err(TemplateError::Unopened(text.to_owned()));
+            }
             if !before.is_empty() {
                 segments.push(Segment::Text(before.to_owned()));
             }
             segments.push(Segment::Value(FieldPath::parse(path.trim())?));
             rest = after;
+        }
+        if rest.contains("}}") {
+            return Err(TemplateError::Unopened(text.to_owned()));
         }
         if segments.is_empty() {
             return Ok(Self::Fixed(quoted(text)));
@@ -84,19 +103,35 @@ impl Template {
     }
 
     /// The JSON text of the template filled in from an event.
-    pub(crate) fn render(&self, event: &Document<'_>) -> Result<String, MissingValue> {
+    pub(crate) fn render(&self, event: &Document<'_>) -> Result<String, RenderError> {
         let mut out = String::new();
         self.render_into(event, &mut out)?;
-        Ok(out)
+        if out.len() > MAX_RENDERED {
+            Err(RenderError::TooLarge)
+        } else {
+            Ok(out)
+        }
     }
 
     /// The plain text of a template that is a string, filled in from an event.
-    pub(crate) fn render_text(&self, event: &Document<'_>) -> Result<String, MissingValue> {
+    pub(crate) fn render_text(&self, event: &Document<'_>) -> Result<String, RenderError> {
         let json = self.render(event)?;
-        Ok(serde_json::from_str(&json).unwrap_or(json))
+        let text: String = serde_json::from_str(&json).unwrap_or(json);
+        // A message goes to logs, pagers and people: what controls a terminal or ends a text stays out.
+        let visible = |c: char| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        };
+        Ok(text.chars().take(MAX_MESSAGE).map(visible).collect())
     }
 
-    fn render_into(&self, event: &Document<'_>, out: &mut String) -> Result<(), MissingValue> {
+    fn render_into(&self, event: &Document<'_>, out: &mut String) -> Result<(), RenderError> {
+        if out.len() > MAX_RENDERED {
+            return Err(RenderError::TooLarge);
+        }
         match self {
             Self::Fixed(json) => out.push_str(json),
             Self::Value(path) => out.push_str(find(event, path)?.raw),
@@ -124,7 +159,7 @@ impl Template {
     }
 }
 
-fn fill(segments: &[Segment], event: &Document<'_>) -> Result<String, MissingValue> {
+fn fill(segments: &[Segment], event: &Document<'_>) -> Result<String, RenderError> {
     let mut text = String::new();
     for segment in segments {
         match segment {
@@ -144,8 +179,10 @@ fn fill(segments: &[Segment], event: &Document<'_>) -> Result<String, MissingVal
 fn find<'d, 'a>(
     event: &'d Document<'a>,
     path: &FieldPath,
-) -> Result<&'d Document<'a>, MissingValue> {
-    event.find(path).ok_or_else(|| MissingValue(path.clone()))
+) -> Result<&'d Document<'a>, RenderError> {
+    event
+        .find(path)
+        .ok_or_else(|| RenderError::Missing(path.clone()))
 }
 
 fn quoted(text: &str) -> String {
@@ -200,8 +237,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_rendered_is_bounded_and_messages_are_clean() {
+        let big = "x".repeat(60_000);
+        let text = format!(r#"{{"context":{{"big":"{big}","bad":"a\u0000\u001bb"}}}}"#);
+        let event = Document::parse(&text).unwrap();
+        let template = |text: &str| Template::compile(&Literal::String(text.to_owned())).unwrap();
+        let five = "{{ context.big }} ".repeat(5);
+        assert_eq!(template(&five).render(&event), Err(RenderError::TooLarge));
+        assert_eq!(
+            template("{{ context.big }}!")
+                .render_text(&event)
+                .unwrap()
+                .len(),
+            4000
+        );
+        let bad = template("<{{ context.bad }}>").render_text(&event).unwrap();
+        assert_eq!(bad, "<a\u{fffd}\u{fffd}b>");
+    }
+
+    #[test]
     fn wrong_templates_are_refused() {
-        for wrong in ["{{ context.a", "{{}}", "{{ a b }}", "{{ user.name }}"] {
+        for wrong in [
+            "{{ context.a",
+            "{{}}",
+            "{{ a b }}",
+            "{{ user.name }}",
+            "{ context.a }}",
+            "{{ context.x | upper }}",
+            "{{ context.a } and {{ context.b }}",
+        ] {
             assert!(
                 Template::compile(&Literal::String(wrong.to_owned())).is_err(),
                 "{wrong}"

@@ -25,7 +25,7 @@ mod tests {
             format!(r#","x":{value}"#)
         };
         let event = format!(
-            r#"{{"event_type":"backup_failed","context":{{"four":4,"ab":"ab","list":[1,4]{x}}}}}"#
+            r#"{{"event_type":"backup_failed","context":{{"four":4,"ab":"ab","list":[1,4],"nil":null{x}}}}}"#
         );
         !rules.evaluate(&event).unwrap().matches.is_empty()
     }
@@ -43,6 +43,7 @@ mod tests {
                 .map(|cell| cell.trim().trim_matches('`').replace('\u{1}', "|"))
                 .collect();
             let (value, condition, expected) = (&cells[1], &cells[2], &cells[3]);
+            assert!(expected == "yes" || expected == "no", "{line}");
             assert_eq!(holds(value, condition), expected == "yes", "{line}");
             lines += 1;
         }

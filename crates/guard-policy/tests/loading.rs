@@ -66,9 +66,14 @@ fn the_definition_is_the_same_for_yaml_and_json() {
     let from_yaml = yaml(text).unwrap();
     assert_eq!(from_json.rules[0].definition, from_yaml.rules[0].definition);
     assert_eq!(from_json.rules[0].rule, from_yaml.rules[0].rule);
-    let again = format!(r#"{{"rules":[{}]}}"#, from_yaml.rules[0].definition);
-    let again = RuleFile::parse("again", &again, SourceFormat::Json).unwrap();
-    assert_eq!(again.rules[0].rule, from_yaml.rules[0].rule);
+    let again = RuleFile::parse_definitions([from_yaml.rules[0].definition.as_str()]).unwrap();
+    assert_eq!(again[0], from_yaml.rules[0].rule);
+    let whole = yaml(include_str!("data/every_key.yaml")).unwrap();
+    let again = RuleFile::parse_definitions([whole.rules[0].definition.as_str()]).unwrap();
+    assert_eq!(again[0], whole.rules[0].rule);
+    let texts = yaml(&rule_with("description: true\ncontrols: [1.50, no]")).unwrap();
+    let again = RuleFile::parse_definitions([texts.rules[0].definition.as_str()]).unwrap();
+    assert_eq!(again[0], texts.rules[0].rule);
 }
 
 #[test]
@@ -135,6 +140,11 @@ fn wrong_conditions_are_refused() {
         ),
         ("op: regex, value: '(a{1000}){1000}'", "too costly"),
         ("op: exists, value: 1", "takes no `value`"),
+        ("op: exists, quantifier: all", "no `quantifier`"),
+        ("op: ne, value: ", "`value` is left empty"),
+        ("op: cidr, value: 010.0.0.0/8", "is not a network"),
+        ("op: cidr, value: 10.0.0.0/08", "is not a network"),
+        ("op: eq, value: TRUE", "lower case"),
         ("op: eq", "`eq` needs `value`"),
         ("op: eq, value: 1, value_of: context.y", "not both"),
         ("op: cidr, value_of: context.y", "`value_of` goes with"),
@@ -187,6 +197,7 @@ fn wrong_actions_are_refused() {
             "{ escalate: { to: x, message: '{{ user }}' } }",
             "an event has no field `user`",
         ),
+        ("{ ignore: { to: x } }", "`ignore` takes nothing"),
         ("{ log: { level: loud } }", "unknown log level `loud`"),
         ("{ trigger: { name: x } }", "unknown key `trigger`"),
     ] {
@@ -225,6 +236,36 @@ fn what_is_not_yaml_or_json_says_where() {
     );
     let deep = format!("rules: {}{}", "[".repeat(5000), "]".repeat(5000));
     refused(&deep, "recursion limit");
+}
+
+#[test]
+fn places_in_json_are_those_of_the_keys() {
+    let text = "{\"rules\": [\n {\"id\": \"é\",\n  \"cooldwn_minutes\":\n 5}]}";
+    let error = RuleFile::parse("r.json", text, SourceFormat::Json)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("r.json:3:3: rule `é`: unknown key `cooldwn_minutes`"),
+        "{error}"
+    );
+    assert!(
+        error.contains("r.json:2:9: rule `é`: `é` is not a slug"),
+        "{error}"
+    );
+}
+
+#[test]
+fn large_files_are_read_in_linear_time() {
+    // Quadratic reading would take minutes.
+    let rule = |i| {
+        format!(
+            r#"{{"id":"r-{i}","event_type":"backup_failed","action":"ignore","conditions":[{{"field":"context.x","op":"eq","value":{i}}}]}}"#
+        )
+    };
+    let rules: Vec<_> = (0..10_000).map(rule).collect();
+    let text = format!(r#"{{"rules":[{}]}}"#, rules.join(","));
+    let file = RuleFile::parse("r.json", &text, SourceFormat::Json).unwrap();
+    assert_eq!(file.rules.len(), 10_000);
 }
 
 #[test]

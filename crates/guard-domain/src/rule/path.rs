@@ -92,6 +92,14 @@ impl FieldPath {
     }
 }
 
+const NO_INDEX: &str = "an index is a whole number from 0";
+
+/// Whether a key can stand without quotes.
+fn is_plain(key: &str) -> bool {
+    let special = |c: char| c.is_whitespace() || c.is_control() || "{}()[]|<>=,'`\".".contains(c);
+    !key.is_empty() && !key.contains(special)
+}
+
 fn parse_steps(text: &str) -> Result<Vec<PathStep>, &'static str> {
     let mut steps = Vec::new();
     let mut rest = text;
@@ -105,17 +113,18 @@ fn parse_steps(text: &str) -> Result<Vec<PathStep>, &'static str> {
         if key.is_empty() && !rest.starts_with('"') {
             return Err("a step is empty");
         }
-        if key.chars().any(|c| c.is_control()) || (key.trim() != key && !rest.starts_with('"')) {
-            return Err("a key with spaces or control characters must be quoted");
+        if !rest.starts_with('"') && !is_plain(key) {
+            return Err("a key with white space or any of {}()[]|<>=,'` must be quoted");
         }
         steps.push(PathStep::Key(key.to_owned()));
         rest = after;
         while let Some(indexed) = rest.strip_prefix('[') {
             let (index, after) = indexed.split_once(']').ok_or("a bracket is not closed")?;
-            let index = index
-                .parse()
-                .map_err(|_| "an index is a whole number from 0")?;
-            steps.push(PathStep::Index(index));
+            let number: usize = index.parse().map_err(|_| NO_INDEX)?;
+            if number.to_string() != index {
+                return Err(NO_INDEX);
+            }
+            steps.push(PathStep::Index(number));
             rest = after;
         }
         if rest.is_empty() {
@@ -134,9 +143,7 @@ impl fmt::Display for FieldPath {
                 PathStep::Index(index) => write!(f, "[{index}]")?,
                 PathStep::Key(key) => {
                     let dot = if i == 0 { "" } else { "." };
-                    let plain =
-                        !key.is_empty() && !key.contains(['.', '[', '"']) && key.trim() == key;
-                    if plain {
+                    if is_plain(key) {
                         write!(f, "{dot}{key}")?;
                     } else {
                         write!(f, "{dot}\"{key}\"")?;
@@ -181,6 +188,12 @@ mod tests {
             "context[x]",
             "context.\"a",
             "context.\"a\"b",
+            "context.a b",
+            "context.x | default",
+            "context.load > 5",
+            "context.x}",
+            "context.x[01]",
+            "context.x[+1]",
         ] {
             assert!(
                 matches!(FieldPath::parse(bad), Err(FieldPathError::Malformed { .. })),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use guard_domain::{Literal, Operand, Operator, Test};
+use guard_domain::{Literal, Operand, Operator, Quantifier, Test};
 use ipnet::{IpNet, Ipv4Net};
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
@@ -14,7 +14,7 @@ use crate::number::Number;
 /// The longest pattern, in bytes.
 const MAX_PATTERN_BYTES: usize = 4096;
 /// The most memory a compiled pattern may take, in bytes.
-const MAX_PATTERN_SIZE: usize = 1 << 20;
+const MAX_PATTERN_SIZE: usize = 1 << 18;
 
 /// Why a test cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -30,7 +30,7 @@ pub(crate) enum MatcherError {
         expected: &'static str,
         found: String,
     },
-    #[error("`exists` takes no `value`")]
+    #[error("`exists` takes no `value` and no `quantifier`")]
     ExistsTakesNothing,
     #[error(
         "`value_of` goes with eq, ne, gt, gte, lt, lte, prefix, suffix, contains and their negations, not with `{0}`"
@@ -80,6 +80,9 @@ pub(super) fn check(test: &Test) -> Result<Check, MatcherError> {
         return Err(MatcherError::NoIgnoreCase(spelling()));
     }
     match (&test.operand, test.operator) {
+        (_, Operator::Exists) if test.quantifier == Quantifier::All => {
+            Err(MatcherError::ExistsTakesNothing)
+        }
         (Operand::None, Operator::Exists) => Ok(Check::Exists),
         (_, Operator::Exists) => Err(MatcherError::ExistsTakesNothing),
         (Operand::None, operator) => Err(MatcherError::NoOperand {
@@ -126,20 +129,21 @@ fn predicate(
     value: &Literal,
     ignore_case: bool,
 ) -> Result<Option<Predicate>, MatcherError> {
+    let folded = |value: &Literal| scalar(value).map(|scalar| scalar.folded(ignore_case));
     Ok(match (operator, value) {
-        (Operator::Eq, value) => scalar(value).map(|scalar| Predicate::OneOf {
+        (Operator::Eq, value) => folded(value).map(|scalar| Predicate::OneOf {
             scalars: vec![scalar],
             ignore_case,
         }),
         (Operator::In, Literal::List(items)) => items
             .iter()
-            .map(scalar)
+            .map(folded)
             .collect::<Option<_>>()
             .map(|scalars| Predicate::OneOf {
                 scalars,
                 ignore_case,
             }),
-        (Operator::Contains, value) => scalar(value).map(|scalar| Predicate::Contains {
+        (Operator::Contains, value) => folded(value).map(|scalar| Predicate::Contains {
             scalar,
             ignore_case,
         }),
@@ -209,10 +213,22 @@ fn network(text: &str) -> Result<IpNet, MatcherError> {
         text: text.to_owned(),
         hint,
     };
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => text.parse::<IpNet>().map_err(|_| wrong(String::new()))?,
+    let (address, length) = match text.split_once('/') {
+        None => (text, None),
+        Some((address, length)) => (address, Some(length)),
     };
+    let address: IpAddr = address.parse().map_err(|_| wrong(String::new()))?;
+    let whole = IpNet::from(address).prefix_len();
+    let canonical = |digits: &&str| digits.parse().is_ok_and(|n: u8| n.to_string() == *digits);
+    let length = match length {
+        None => Some(whole),
+        Some(digits) => Some(digits)
+            .filter(canonical)
+            .and_then(|digits| digits.parse().ok()),
+    };
+    let network = length
+        .and_then(|length| IpNet::new(address, length).ok())
+        .ok_or_else(|| wrong(String::new()))?;
     if network.trunc() != network {
         return Err(wrong(format!(
             ": it has host bits; did you mean `{}`?",

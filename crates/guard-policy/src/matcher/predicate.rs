@@ -30,6 +30,14 @@ impl Scalar {
             Value::Array(_) | Value::Object(_) => None,
         }
     }
+
+    /// The scalar, made ready to be compared: equal ones are then the same.
+    pub(crate) fn folded(self, ignore_case: bool) -> Self {
+        match self {
+            Self::String(text) => Self::String(fold(&text, ignore_case)),
+            other => other,
+        }
+    }
 }
 
 /// Text to compare with, and how.
@@ -56,10 +64,10 @@ impl Text {
     }
 }
 
-/// Text without regard to case: the Unicode lower-case mapping of each character.
+/// Text without regard to case: the Unicode lower-case mapping of each character, whatever stands beside it.
 fn fold(text: &str, ignore_case: bool) -> String {
     if ignore_case {
-        text.to_lowercase()
+        text.chars().flat_map(char::to_lowercase).collect()
     } else {
         text.to_owned()
     }
@@ -68,7 +76,7 @@ fn fold(text: &str, ignore_case: bool) -> String {
 /// What a single value must be.
 #[derive(Debug)]
 pub(crate) enum Predicate {
-    /// Equal to one of these.
+    /// Equal to one of these, which are folded.
     OneOf {
         scalars: Vec<Scalar>,
         ignore_case: bool,
@@ -81,7 +89,7 @@ pub(crate) enum Predicate {
     Prefix(Text),
     /// Text that ends so.
     Suffix(Text),
-    /// Text that holds this; as an element of an array, equal to it.
+    /// Text that holds this, which is folded; as an element of an array, equal to it.
     Contains { scalar: Scalar, ignore_case: bool },
     /// Text in which the pattern is found.
     Regex(Regex),
@@ -94,11 +102,11 @@ impl Predicate {
     pub(crate) fn against(operator: Operator, other: Scalar, ignore_case: bool) -> Option<Self> {
         Some(match (operator, other) {
             (Operator::Eq, scalar) => Self::OneOf {
-                scalars: vec![scalar],
+                scalars: vec![scalar.folded(ignore_case)],
                 ignore_case,
             },
             (Operator::Contains, scalar) => Self::Contains {
-                scalar,
+                scalar: scalar.folded(ignore_case),
                 ignore_case,
             },
             (Operator::Prefix, Scalar::String(text)) => Self::Prefix(Text::new(&text, ignore_case)),
@@ -120,9 +128,9 @@ impl Predicate {
                     ignore_case,
                 },
                 _,
-            ) => scalars
-                .iter()
-                .any(|scalar| equal(value, scalar, *ignore_case)),
+            ) => {
+                Scalar::of(value).is_some_and(|found| scalars.contains(&found.folded(*ignore_case)))
+            }
             (Self::Order(operator, bound), Value::Number(text)) => {
                 ordered(*operator, Number::parse(text).cmp(bound))
             }
@@ -142,7 +150,7 @@ impl Predicate {
                     ignore_case,
                 },
                 Value::String(found),
-            ) => fold(found, *ignore_case).contains(&fold(text, *ignore_case)),
+            ) => fold(found, *ignore_case).contains(text),
             (Self::Regex(pattern), Value::String(found)) => pattern.is_match(found),
             (Self::Cidr(networks), Value::String(found)) => in_networks(found, networks),
             _ => false,
@@ -155,21 +163,9 @@ impl Predicate {
             Self::Contains {
                 scalar,
                 ignore_case,
-            } => equal(value, scalar, *ignore_case),
+            } => Scalar::of(value).is_some_and(|found| found.folded(*ignore_case) == *scalar),
             _ => self.accepts(value),
         }
-    }
-}
-
-fn equal(value: &Value<'_>, scalar: &Scalar, ignore_case: bool) -> bool {
-    match (value, scalar) {
-        (Value::Null, Scalar::Null) => true,
-        (Value::Bool(found), Scalar::Bool(expected)) => found == expected,
-        (Value::Number(found), Scalar::Number(expected)) => Number::parse(found) == *expected,
-        (Value::String(found), Scalar::String(expected)) => {
-            fold(found, ignore_case) == fold(expected, ignore_case)
-        }
-        _ => false,
     }
 }
 

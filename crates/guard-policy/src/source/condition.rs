@@ -110,6 +110,19 @@ impl Reader<'_> {
     fn operand(&mut self, node: &Node, fields: &[Member]) -> Option<Operand> {
         match (find(fields, "value"), find(fields, "value_of")) {
             (None, None) => Some(Operand::None),
+            (
+                Some(Node {
+                    place,
+                    value: NodeValue::Scalar { text, plain: true },
+                }),
+                None,
+            ) if text.is_empty() => {
+                self.refuse(
+                    *place,
+                    "`value` is left empty; write `null` if that is meant",
+                );
+                None
+            }
             (Some(value), None) => self.literal(value).map(Operand::Value),
             (None, Some(path)) => self
                 .parsed(path, "`value_of`", FieldPath::parse)

@@ -26,9 +26,14 @@ pub(crate) fn literal(node: &Node) -> Result<Literal, (Place, String)> {
 
 fn plain(text: &str) -> Result<Literal, String> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Ok(Literal::Null),
-        "true" | "True" | "TRUE" => return Ok(Literal::Bool(true)),
-        "false" | "False" | "FALSE" => return Ok(Literal::Bool(false)),
+        "" | "~" | "null" => return Ok(Literal::Null),
+        "true" => return Ok(Literal::Bool(true)),
+        "false" => return Ok(Literal::Bool(false)),
+        "Null" | "NULL" | "True" | "TRUE" | "False" | "FALSE" => {
+            return Err(format!(
+                "`{text}` is spelled in lower case; or quote the string"
+            ));
+        }
         _ => {}
     }
     if let Some(number) = NumberText::parse(text) {
@@ -84,7 +89,7 @@ mod tests {
     #[test]
     fn what_yaml_and_json_read_differently_is_refused() {
         for text in [
-            "+1", ".5", "1.", "007", "0x1f", "0o17", ".inf", "-.INF", ".nan",
+            "TRUE", "Null", "+1", ".5", "1.", "007", "0x1f", "0o17", ".inf", "-.INF", ".nan",
         ] {
             assert!(plain(text).is_err(), "{text}");
         }

@@ -86,12 +86,15 @@ impl Reader<'_> {
             event_types: event_types?,
             action: action?,
         };
+        if self.diagnostics.len() > errors_before {
+            return None;
+        }
         let definition = self.literal(node)?.to_string();
         let key_places = fields
             .iter()
             .map(|member| (member.key.clone(), member.place))
             .collect();
-        (self.diagnostics.len() == errors_before).then_some((rule, definition, key_places))
+        Some((rule, definition, key_places))
     }
 
     fn optional<T>(
@@ -222,7 +225,11 @@ impl Reader<'_> {
                 let level = self.parsed(level, "`level`", LogLevel::parse)?;
                 Some(Action::Log { level })
             }
-            "ignore" => Some(Action::Ignore),
+            "ignore" if is_empty(value) => Some(Action::Ignore),
+            "ignore" => {
+                self.refuse(value.place, "`ignore` takes nothing");
+                None
+            }
             _ => None,
         }
     }
@@ -279,5 +286,13 @@ impl Reader<'_> {
             Some(text)
         });
         Some(Action::Escalate { to: to?, message })
+    }
+}
+
+fn is_empty(node: &Node) -> bool {
+    match &node.value {
+        NodeValue::Scalar { text, plain } => *plain && matches!(text.as_str(), "" | "~" | "null"),
+        NodeValue::List(_) => false,
+        NodeValue::Map(members) => members.is_empty(),
     }
 }

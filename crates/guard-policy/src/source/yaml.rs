@@ -1,5 +1,7 @@
 //! YAML text to nodes. Anchors, aliases, tags and several documents are refused: a rule should read as what it is.
 
+use std::collections::HashSet;
+
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::node::{MAX_DEPTH, Member, Node, NodeValue, Place};
@@ -98,6 +100,7 @@ impl<'a> Events<'a> {
 
     fn map(&mut self, depth: usize) -> Result<NodeValue, Failure> {
         let mut members: Vec<Member> = Vec::new();
+        let mut keys = HashSet::new();
         loop {
             let (event, place) = self.next()?;
             let key = match event {
@@ -105,7 +108,7 @@ impl<'a> Events<'a> {
                 Event::Scalar(text, _, 0, None) => text.into_owned(),
                 _ => return Err((place, "a key is plain text".into())),
             };
-            if members.iter().any(|member| member.key == key) {
+            if !keys.insert(key.clone()) {
                 return Err((place, format!("key `{key}` is given twice")));
             }
             let (event, value_place) = self.next()?;
