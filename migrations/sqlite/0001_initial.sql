@@ -167,6 +167,7 @@ CREATE INDEX rule_executions_by_state ON rule_executions (tenant, state, executi
 CREATE INDEX rule_executions_by_playbook ON rule_executions (tenant, playbook, execution_id);
 CREATE INDEX rule_executions_by_rule ON rule_executions (tenant, rule_id, execution_id);
 CREATE INDEX rule_executions_by_event ON rule_executions (tenant, event_id);
+CREATE INDEX rule_executions_by_redrive ON rule_executions (tenant, redrive_of) WHERE redrive_of IS NOT NULL;
 
 -- may_have_run: 1 until the attempt is known to have reached no workflow.
 CREATE TABLE execution_attempts (
@@ -200,6 +201,8 @@ CREATE TABLE escalations (
 CREATE UNIQUE INDEX escalations_once ON escalations (tenant, execution_id, reason)
     WHERE execution_id IS NOT NULL;
 
+CREATE INDEX escalations_by_event ON escalations (tenant, event_id) WHERE event_id IS NOT NULL;
+
 -- claimed_by: the execution, or for a rule without a playbook the event, that took the cooldown.
 CREATE TABLE cooldowns (
     tenant     TEXT    NOT NULL,
@@ -209,6 +212,8 @@ CREATE TABLE cooldowns (
     until      INTEGER NOT NULL,
     PRIMARY KEY (tenant, rule_id, value)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cooldowns_by_end ON cooldowns (until);
 
 CREATE TABLE windows (
     tenant   TEXT    NOT NULL,

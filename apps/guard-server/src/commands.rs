@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use guard_app::Catalogue;
 use guard_app::ports::{Clock, Random};
-use guard_policy::{LoadError, ParsedRule, RuleFile, RuleSet, VersionedRule, run_tests};
+use guard_policy::{ParsedRule, RuleFile, RuleSet, VersionedRule, run_tests};
 
 use crate::config::{DatabaseUrl, Settings, report};
 use crate::rule_source::{self, DEFAULT_NAME, DEFAULT_RULES};
@@ -94,22 +93,10 @@ pub(crate) fn init_rules(folder: &Path) -> anyhow::Result<ExitCode> {
 
 /// The rule files, checked: those named, or those that the configuration names.
 fn read(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<Vec<RuleFile>> {
-    let files = if paths.is_empty() {
-        let tenants = rule_source::read(settings.rules_path.as_deref())?;
-        tenants.into_iter().map(|tenant| tenant.file).collect()
-    } else {
-        vec![rule_source::read_all(paths)?]
-    };
-    let catalogue = Catalogue {
-        event_types: settings.event_types.clone(),
-        contacts: settings.contacts.clone(),
-    };
-    let diagnostics: Vec<_> = files
-        .iter()
-        .flat_map(|file| catalogue.check(file))
-        .collect();
-    if !diagnostics.is_empty() {
-        return Err(LoadError { diagnostics }.into());
+    let catalogue = settings.catalogue();
+    if paths.is_empty() {
+        let tenants = rule_source::read(settings.rules_path.as_deref(), &catalogue)?;
+        return Ok(tenants.into_iter().map(|tenant| tenant.file).collect());
     }
-    Ok(files)
+    Ok(vec![rule_source::read_all(paths, &catalogue)?])
 }

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// What kept it from running.
 pub fn run(once: bool) -> anyhow::Result<ExitCode> {
-    logging::start("warn,guard_app::escalate=off");
+    logging::start("warn,guard_app::escalate=off,guard_app::committer=off");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

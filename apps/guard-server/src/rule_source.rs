@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use guard_app::Catalogue;
 use guard_domain::TenantId;
-use guard_policy::{RuleFile, SourceFormat};
+use guard_policy::{Diagnostic, LoadError, RuleFile, SourceFormat};
 
 /// The rules of a server without rules of its own.
 pub const DEFAULT_RULES: &str = include_str!("../rules/default.yaml");
@@ -23,53 +24,78 @@ pub struct TenantRules {
     pub file: RuleFile,
 }
 
-/// Reads the rules that `rules.path` names, or the default ones.
+/// Reads the rules that `rules.path` names, or the default ones, and checks them against what this server knows.
 ///
 /// A file, and the files of a folder, are for tenant `default`; a folder in the folder is for the tenant of its name.
 ///
 /// # Errors
-/// Everything that is wrong with any file, each with its place.
-pub fn read(path: Option<&Path>) -> anyhow::Result<Vec<TenantRules>> {
+/// Everything that is wrong with any file of any tenant, each with its place.
+pub fn read(path: Option<&Path>, catalogue: &Catalogue) -> anyhow::Result<Vec<TenantRules>> {
     let Some(path) = path else {
-        let file = RuleFile::parse(DEFAULT_NAME, DEFAULT_RULES, SourceFormat::Yaml)?;
+        let sources = [(
+            DEFAULT_NAME.to_owned(),
+            DEFAULT_RULES.to_owned(),
+            SourceFormat::Yaml,
+        )];
+        let mut wrong = Vec::new();
+        let file = check(&sources, catalogue, &mut wrong);
         let tenant = TenantId::default_tenant();
-        return Ok(vec![TenantRules {
+        let rules = vec![TenantRules {
             tenant,
             origin: "the default rules".to_owned(),
             file,
-        }]);
+        }];
+        return all_right(rules, wrong);
     };
     let mut rules = Vec::new();
     let mut wrong = Vec::new();
     for (tenant, files) in find(path)? {
-        match parse(&files) {
-            Ok(file) => rules.push(TenantRules {
-                tenant,
-                origin: path.display().to_string(),
-                file,
-            }),
-            Err(error) => wrong.push(error.to_string()),
-        }
+        let file = check(&texts(&files)?, catalogue, &mut wrong);
+        rules.push(TenantRules {
+            tenant,
+            origin: path.display().to_string(),
+            file,
+        });
     }
-    if !wrong.is_empty() {
-        bail!("{}", wrong.join("\n"));
-    }
-    Ok(rules)
+    all_right(rules, wrong)
 }
 
-/// Reads files and folders as one set of rules.
+/// Reads files and folders as one set of rules, and checks them.
 ///
 /// # Errors
 /// Everything that is wrong with any file, each with its place.
-pub fn read_all(paths: &[PathBuf]) -> anyhow::Result<RuleFile> {
+pub fn read_all(paths: &[PathBuf], catalogue: &Catalogue) -> anyhow::Result<RuleFile> {
     let mut files = Vec::new();
     for path in paths {
         files.extend(find(path)?.into_values().flatten());
     }
-    parse(&files)
+    let mut wrong = Vec::new();
+    let file = check(&texts(&files)?, catalogue, &mut wrong);
+    all_right(file, wrong)
 }
 
-fn parse(files: &[PathBuf]) -> anyhow::Result<RuleFile> {
+fn all_right<T>(rules: T, diagnostics: Vec<Diagnostic>) -> anyhow::Result<T> {
+    if diagnostics.is_empty() {
+        Ok(rules)
+    } else {
+        Err(LoadError { diagnostics }.into())
+    }
+}
+
+type Source = (String, String, SourceFormat);
+
+fn check(sources: &[Source], catalogue: &Catalogue, wrong: &mut Vec<Diagnostic>) -> RuleFile {
+    let sources = sources
+        .iter()
+        .map(|(name, text, format)| (name.as_str(), text.as_str(), *format));
+    let (file, mut found) = RuleFile::parse_leniently(sources);
+    found.extend(catalogue.check(&file));
+    found.sort_by(|left, right| (&left.file, left.place).cmp(&(&right.file, right.place)));
+    wrong.append(&mut found);
+    file
+}
+
+fn texts(files: &[PathBuf]) -> anyhow::Result<Vec<Source>> {
     let mut texts = Vec::new();
     for path in files {
         let name = path.display().to_string();
@@ -79,10 +105,7 @@ fn parse(files: &[PathBuf]) -> anyhow::Result<RuleFile> {
             .with_context(|| format!("`{name}` is neither .yaml, .yml nor .json"))?;
         texts.push((name, text, format));
     }
-    let sources = texts
-        .iter()
-        .map(|(name, text, format)| (name.as_str(), text.as_str(), *format));
-    Ok(RuleFile::parse_all(sources)?)
+    Ok(texts)
 }
 
 /// The files of each tenant, in the order of their names.
@@ -145,12 +168,19 @@ fn is_rule_file(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use guard_domain::EventTypes;
+    use guard_domain::{ContactName, EventTypes};
     use guard_policy::{RuleSet, VersionedRule, run_tests};
+
+    fn catalogue() -> Catalogue {
+        Catalogue {
+            event_types: EventTypes::default(),
+            contacts: vec![ContactName::default_contact()],
+        }
+    }
 
     #[test]
     fn the_default_rules_pass_their_own_tests() {
-        let rules = read(None).unwrap().remove(0).file;
+        let rules = read(None, &catalogue()).unwrap().remove(0).file;
         assert!(rules.tests.len() >= 15);
         let versioned = rules.rules.into_iter().map(|p| VersionedRule {
             rule: p.rule,
@@ -169,7 +199,7 @@ mod tests {
         std::fs::write(folder.path().join("notes.txt"), "x").unwrap();
         std::fs::create_dir(folder.path().join("acme")).unwrap();
         std::fs::write(folder.path().join("acme/r.json"), "{\"rules\": []}").unwrap();
-        let read = read(Some(folder.path())).unwrap();
+        let read = read(Some(folder.path()), &catalogue()).unwrap();
         let found: Vec<_> = read
             .iter()
             .map(|t| {
@@ -185,7 +215,7 @@ mod tests {
             .collect();
         assert_eq!(found, [("acme", vec![]), ("default", vec!["a", "b"])]);
         std::fs::create_dir(folder.path().join("Not A Slug")).unwrap();
-        assert!(super::read(Some(folder.path())).is_err());
-        assert!(super::read(Some(&folder.path().join("nowhere"))).is_err());
+        assert!(super::read(Some(folder.path()), &catalogue()).is_err());
+        assert!(super::read(Some(&folder.path().join("nowhere")), &catalogue()).is_err());
     }
 }

@@ -17,7 +17,7 @@ use crate::logging;
 use crate::wiring::{Guard, Surroundings, build};
 
 /// How long requests under way may take when the server stops.
-const DRAIN: Duration = Duration::from_secs(30);
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs the server until it is told to stop.
 ///
@@ -40,7 +40,11 @@ async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let _lock = SqliteStore::lock(path)?;
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
-    let guard = build(&settings, address, Surroundings::default()).await?;
+    let mut guard = build(&settings, address, Surroundings::default()).await?;
+    // Nobody could come in later if it were lost with what fails below.
+    if let Some(key) = &guard.generated_key {
+        println!("admin key, shown this once: {}", key.expose_secret());
+    }
     guard
         .load_rules(&settings, PublishMode::NeverSeen, &Actor::system("start"))
         .await?;
@@ -50,15 +54,15 @@ async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let mut servers = start_servers(&settings, &guard, listener).await?;
     let mut background = guard.start_background(&settings);
-    if let Some(key) = &guard.generated_key {
-        println!("admin key, shown this once: {}", key.expose_secret());
-    }
     println!("listening on http://{address}");
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.reload.recv() => reload(&settings, &guard).await,
+            Some(_) = servers.join_next() => anyhow::bail!("the HTTP server broke off"),
+            Some(_) = background.join_next() => anyhow::bail!("a task in the background broke off"),
+            () = guard.committer_ended() => anyhow::bail!("the committer broke off"),
         }
     }
     tokio::spawn(async move {
@@ -126,7 +130,7 @@ async fn reload(settings: &Settings, guard: &Guard) {
 /// end.
 async fn stop(
     settings: &Settings,
-    guard: Guard,
+    mut guard: Guard,
     servers: &mut JoinSet<()>,
     background: &mut JoinSet<()>,
 ) {
@@ -135,6 +139,7 @@ async fn stop(
     tokio::time::sleep(settings.stop_delay).await;
     guard.stops.requests.cancel();
     while servers.join_next().await.is_some() {}
+    guard.drain().await;
     guard.stops.background.cancel();
     while background.join_next().await.is_some() {}
     guard.close().await;

@@ -1,18 +1,19 @@
 //! The time and the randomness of the machine.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{Clock, Random};
 
-/// The clock of the machine that the embedded database is on.
-///
-/// It runs on from its first reading by the monotonic clock, so that setting the machine's clock back does not repeat
-/// time; where the two drift more than a second apart, it follows the machine's clock forward.
+/// The clock of the machine that the embedded database is on. It runs on from its first
+/// reading by the monotonic clock, follows the machine's clock when that is set forward, and never runs backwards.
 #[derive(Debug)]
 pub struct SystemClock {
     first: DateTime<Utc>,
     since: Instant,
+    /// The latest answer, in microseconds after `first`.
+    latest: AtomicI64,
 }
 
 /// How far the machine's clock may run ahead before it is followed.
@@ -25,6 +26,7 @@ impl SystemClock {
         Self {
             first: wall_clock(),
             since: Instant::now(),
+            latest: AtomicI64::new(0),
         }
     }
 }
@@ -40,9 +42,13 @@ fn wall_clock() -> DateTime<Utc> {
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         let elapsed = TimeDelta::from_std(self.since.elapsed()).unwrap_or(TimeDelta::MAX);
-        let steady = self.first + elapsed;
-        let wall = wall_clock();
-        if wall - steady > DRIFT { wall } else { steady }
+        let (steady, wall) = (self.first + elapsed, wall_clock());
+        let believed = if wall - steady > DRIFT { wall } else { steady };
+        let offset = (believed - self.first)
+            .num_microseconds()
+            .unwrap_or(i64::MAX);
+        let latest = self.latest.fetch_max(offset, Ordering::Relaxed).max(offset);
+        self.first + TimeDelta::microseconds(latest)
     }
 }
 
@@ -62,5 +68,23 @@ impl Random for SystemRandom {
             panic!("the operating system gives no randomness: {error}");
         }
         u128::from_be_bytes(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let clock = SystemClock::start();
+        clock.latest.store(3_600_000_000, Ordering::Relaxed);
+        let (one, two) = (clock.now(), clock.now());
+        assert_eq!(
+            one,
+            clock.first + TimeDelta::hours(1),
+            "an hour ahead was seen before"
+        );
+        assert!(two >= one);
     }
 }

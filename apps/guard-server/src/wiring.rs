@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
-    Acknowledgements, Breakers, CallbackService, CallbackTokens, Catalogue, Committer,
-    CommitterSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
-    IntakeSettings, OperatorService, QueryService, RuleBook, RuleManager,
+    Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
+    Dispatcher, DispatcherSettings, HealthService, IntakeService, IntakeSettings, OperatorService,
+    QueryService, RuleBook, RuleManager,
 };
 use guard_http::Api;
 use guard_policy::Terms;
@@ -117,10 +117,7 @@ pub async fn build(
     let rules = Arc::new(RuleManager {
         book: book.clone(),
         store: store.clone(),
-        catalogue: Catalogue {
-            event_types: settings.event_types.clone(),
-            contacts: settings.contacts.clone(),
-        },
+        catalogue: settings.catalogue(),
         terms: terms.clone(),
         clock: clock.clone(),
     });
@@ -184,6 +181,7 @@ pub async fn build(
         rules: rules.clone(),
         operator: OperatorService {
             outbox: store.clone(),
+            rules: rules.book.clone(),
             controls: store.clone(),
             acknowledgements: acknowledgements.clone(),
             wake,
@@ -232,7 +230,7 @@ impl Guard {
         mode: PublishMode,
         actor: &Actor,
     ) -> anyhow::Result<()> {
-        for source in rule_source::read(settings.rules_path.as_deref())? {
+        for source in rule_source::read(settings.rules_path.as_deref(), &self.rules.catalogue)? {
             let published = self
                 .rules
                 .publish(&source.tenant, &source.file, &source.origin, mode, actor)
@@ -269,10 +267,20 @@ impl Guard {
         tasks
     }
 
-    /// Commits what waits, and closes the database. To be called once no request can come any more.
-    pub async fn close(mut self) {
+    /// Commits what waits. To be called once no request can come any more.
+    pub async fn drain(&mut self) {
         self.stops.committer.cancel();
         while self.committer.join_next().await.is_some() {}
+    }
+
+    /// Waits until the committer has ended, which it does not do by itself.
+    pub async fn committer_ended(&mut self) {
+        while self.committer.join_next().await.is_some() {}
+    }
+
+    /// Commits what waits, and closes the database. To be called once nothing needs it any more.
+    pub async fn close(mut self) {
+        self.drain().await;
         self.store.close().await;
     }
 }

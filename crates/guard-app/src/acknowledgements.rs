@@ -1,7 +1,7 @@
 //! Waiting for the acknowledgement of a playbook that was just triggered.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guard_domain::{EventId, ExecutionState};
 use tokio::sync::oneshot;
@@ -15,21 +15,41 @@ pub struct Acknowledgements {
     waiting: Mutex<HashMap<EventId, oneshot::Sender<ExecutionState>>>,
 }
 
+/// Somebody who waits. Whoever goes away in whatever manner stops waiting.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    list: Arc<Acknowledgements>,
+    event: EventId,
+    state: oneshot::Receiver<ExecutionState>,
+}
+
+impl Waiting {
+    /// The state of the execution once it has been delivered or has ended; `None` if nobody will tell.
+    pub(crate) async fn state(&mut self) -> Option<ExecutionState> {
+        (&mut self.state).await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.list.waiting().remove(&self.event);
+    }
+}
+
 impl Acknowledgements {
     fn waiting(&self) -> MutexGuard<'_, HashMap<EventId, oneshot::Sender<ExecutionState>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins to wait for the execution of an event.
-    pub(crate) fn register(&self, event: EventId) -> oneshot::Receiver<ExecutionState> {
-        let (sender, receiver) = oneshot::channel();
+    pub(crate) fn register(self: &Arc<Self>, event: EventId) -> Waiting {
+        let (sender, state) = oneshot::channel();
         self.waiting().insert(event, sender);
-        receiver
-    }
-
-    /// Stops waiting.
-    pub(crate) fn forget(&self, event: EventId) {
-        self.waiting().remove(&event);
+        Waiting {
+            list: self.clone(),
+            event,
+            state,
+        }
     }
 
     /// Tells who waits that the execution of an event has been delivered or has ended.
@@ -38,5 +58,22 @@ impl Acknowledgements {
             // Who waited may have gone.
             let _ = sender.send(state);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    #[tokio::test]
+    async fn who_goes_away_is_forgotten() {
+        let list = Arc::new(Acknowledgements::default());
+        let event = EventId::new(DateTime::UNIX_EPOCH, [1; 10]);
+        let mut first = list.register(event);
+        list.tell(event, ExecutionState::Acknowledged);
+        assert_eq!(first.state().await, Some(ExecutionState::Acknowledged));
+        drop(list.register(event));
+        assert!(list.waiting().is_empty());
     }
 }

@@ -62,7 +62,13 @@ impl Breaker {
 
     fn fail(&mut self, now: DateTime<Utc>) {
         self.failures += 1;
-        if self.failures >= THRESHOLD || self.open_until.is_some() {
+        // While it is open, only the trial has a say: calls that began before fail late.
+        let opens = if self.open_until.is_some() {
+            self.trying
+        } else {
+            self.failures >= THRESHOLD
+        };
+        if opens {
             self.open(now);
         }
     }
@@ -107,6 +113,26 @@ impl Breakers {
         if let Some(breaker) = inner.playbooks.get_mut(playbook) {
             breaker.trying = breaker.open_until.is_some();
         }
+    }
+
+    /// A call broke off and says nothing: the next one is the trial.
+    pub(crate) fn abandon(&self, playbook: &PlaybookName) {
+        let mut inner = self.inner();
+        inner.host.trying = false;
+        if let Some(breaker) = inner.playbooks.get_mut(playbook) {
+            breaker.trying = false;
+        }
+    }
+
+    /// There was no answer: the host may be down, or the playbook too slow.
+    pub(crate) fn fail_both(&self, playbook: &PlaybookName, now: DateTime<Utc>) {
+        let mut inner = self.inner();
+        inner.host.fail(now);
+        inner
+            .playbooks
+            .entry(playbook.clone())
+            .or_default()
+            .fail(now);
     }
 
     /// The host was reached, and the playbook did not fail.
@@ -181,6 +207,7 @@ mod tests {
         }
         assert!(breakers.host_permits(at(0)));
         breakers.fail_host(&playbook, at(0));
+        breakers.fail_host(&playbook, at(0));
         assert!(!breakers.host_permits(at(999)));
         assert!(breakers.host_permits(at(1000)), "half open");
         breakers.begin(&playbook);
@@ -191,6 +218,18 @@ mod tests {
         breakers.succeed(&playbook);
         assert!(breakers.host_permits(at(3000)));
         assert_eq!(breakers.report(at(3000)), []);
+    }
+
+    #[test]
+    fn a_trial_that_breaks_off_is_followed_by_another() {
+        let breakers = Breakers::default();
+        let playbook = PlaybookName::parse("a").unwrap();
+        (0..5).for_each(|_| breakers.fail_both(&playbook, at(0)));
+        breakers.begin(&playbook);
+        assert!(!breakers.host_permits(at(1000)));
+        breakers.abandon(&playbook);
+        assert!(breakers.host_permits(at(1000)));
+        assert_eq!(breakers.open_playbooks(at(1000)), []);
     }
 
     #[test]

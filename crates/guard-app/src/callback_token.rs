@@ -65,7 +65,8 @@ impl CallbackTokens {
         deadline: DateTime<Utc>,
     ) -> Result<SecretString, StorageError> {
         let expiry = (deadline + GRACE).timestamp();
-        let mac = self.mac(tenant, id, expiry).await?.finalize().into_bytes();
+        let key = self.key(tenant).await?;
+        let mac = self.mac(&key, tenant, id, expiry).finalize().into_bytes();
         let signature: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(format!("{PREFIX}_{expiry}_{tenant}_{signature}").into())
     }
@@ -89,46 +90,68 @@ impl CallbackTokens {
         if prefix != PREFIX || now.timestamp() >= expiry {
             return Err(CallbackTokenError::Refused);
         }
-        let mac = self.mac(&tenant, id, expiry).await?;
+        // A token costs nothing but reading until it has proved to be ours.
+        let key = self
+            .known_key(&tenant)
+            .await?
+            .ok_or(CallbackTokenError::Refused)?;
+        let mac = self.mac(&key, &tenant, id, expiry);
         // The comparison takes the same time whatever differs.
         mac.verify_slice(&signature)
             .map_err(|_| CallbackTokenError::Refused)?;
         Ok(tenant)
     }
 
-    async fn mac(
-        &self,
-        tenant: &TenantId,
-        id: ExecutionId,
-        expiry: i64,
-    ) -> Result<Hmac<Sha256>, StorageError> {
+    fn mac(&self, key: &[u8; 32], tenant: &TenantId, id: ExecutionId, expiry: i64) -> Hmac<Sha256> {
         let mut mac = match &self.secret {
             Some(secret) => new_mac(secret.expose_secret().as_bytes()),
-            None => new_mac(&self.key(tenant).await?),
+            None => new_mac(key),
         };
         mac.update(format!("neural-guard callback\n{tenant}\n{id}\n{expiry}").as_bytes());
-        Ok(mac)
+        mac
     }
 
-    async fn key(&self, tenant: &TenantId) -> Result<[u8; 32], StorageError> {
-        let cached = self
-            .keys
+    fn cached(&self, tenant: &TenantId) -> Option<[u8; 32]> {
+        self.keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(tenant)
-            .copied();
-        if let Some(key) = cached {
+            .copied()
+    }
+
+    fn remember(&self, tenant: &TenantId, key: [u8; 32]) {
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(tenant.clone(), key);
+    }
+
+    /// The key of a tenant that has one.
+    async fn known_key(&self, tenant: &TenantId) -> Result<Option<[u8; 32]>, StorageError> {
+        if self.secret.is_some() {
+            return Ok(Some([0; 32]));
+        }
+        if let Some(key) = self.cached(tenant) {
+            return Ok(Some(key));
+        }
+        let found = self.controls.find_callback_key(tenant).await?;
+        if let Some(key) = found {
+            self.remember(tenant, key);
+        }
+        Ok(found)
+    }
+
+    /// The key of a tenant; it is made if there is none.
+    async fn key(&self, tenant: &TenantId) -> Result<[u8; 32], StorageError> {
+        if let Some(key) = self.known_key(tenant).await? {
             return Ok(key);
         }
         let mut fresh = [0; 32];
         for chunk in fresh.chunks_exact_mut(16) {
             chunk.copy_from_slice(&self.random.next_u128().to_be_bytes());
         }
-        let key = self.controls.callback_key(tenant, fresh).await?;
-        self.keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(tenant.clone(), key);
+        let key = self.controls.make_callback_key(tenant, fresh).await?;
+        self.remember(tenant, key);
         Ok(key)
     }
 }

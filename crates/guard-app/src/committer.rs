@@ -1,11 +1,14 @@
 //! Group commit: what arrived while the previous commit was running is committed in one transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use guard_domain::DecisionKind;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::escalate::announce;
@@ -63,6 +66,18 @@ type Reply = oneshot::Sender<Result<CommitOutcome, CommitError>>;
 struct Job {
     intake: Intake,
     reply: Reply,
+    claim: Arc<Claim>,
+}
+
+/// Who had the first say about a job: the task that began its commit, or the caller who gave up on it.
+#[derive(Debug, Default)]
+struct Claim(AtomicBool);
+
+impl Claim {
+    /// Whether the other side had no say yet.
+    fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 /// Hands intakes to the one task that commits.
@@ -70,6 +85,25 @@ struct Job {
 pub struct Committer {
     jobs: mpsc::Sender<Job>,
     timeout: Duration,
+}
+
+/// An intake that waits for its commit.
+pub(crate) struct Pending {
+    answer: oneshot::Receiver<Result<CommitOutcome, CommitError>>,
+    claim: Arc<Claim>,
+    deadline: Instant,
+}
+
+impl Pending {
+    /// What became of the intake. Who gives up before its commit has begun has it left out, and knows that nothing was
+    /// written.
+    pub(crate) async fn outcome(self) -> Result<CommitOutcome, CommitError> {
+        match tokio::time::timeout_at(self.deadline, self.answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) if self.claim.take() => Err(CommitError::Unavailable),
+            Ok(Err(_)) | Err(_) => Err(CommitError::OutcomeUnknown),
+        }
+    }
 }
 
 impl Committer {
@@ -102,23 +136,27 @@ impl Committer {
         )
     }
 
-    /// Commits an intake. Returns when it is durable.
+    /// Hands an intake over, in the order of the calls. The time that the whole commit may take begins here.
     ///
     /// # Errors
-    /// [`CommitError`]; only [`CommitError::OutcomeUnknown`] leaves open whether it was written.
-    pub async fn commit(&self, intake: Intake) -> Result<CommitOutcome, CommitError> {
+    /// [`CommitError::Overloaded`] or [`CommitError::Stopping`]; nothing is written then.
+    pub(crate) async fn enqueue(&self, intake: Intake) -> Result<Pending, CommitError> {
+        let deadline = Instant::now() + self.timeout;
         let (reply, answer) = oneshot::channel();
-        let job = Job { intake, reply };
-        match tokio::time::timeout(self.timeout, self.jobs.send(job)).await {
-            Err(_) => return Err(CommitError::Overloaded),
-            Ok(Err(_)) => return Err(CommitError::Stopping),
-            Ok(Ok(())) => {}
-        }
-        match tokio::time::timeout(self.timeout, answer).await {
-            // Who gives up drops the reply: a job whose commit has not begun is then left out.
-            Err(_) => Err(CommitError::OutcomeUnknown),
-            Ok(Err(_)) => Err(CommitError::OutcomeUnknown),
-            Ok(Ok(outcome)) => outcome,
+        let claim = Arc::new(Claim::default());
+        let job = Job {
+            intake,
+            reply,
+            claim: claim.clone(),
+        };
+        match tokio::time::timeout_at(deadline, self.jobs.send(job)).await {
+            Err(_) => Err(CommitError::Overloaded),
+            Ok(Err(_)) => Err(CommitError::Stopping),
+            Ok(Ok(())) => Ok(Pending {
+                answer,
+                claim,
+                deadline,
+            }),
         }
     }
 }
@@ -147,7 +185,8 @@ impl Task {
             if taken == 0 {
                 return;
             }
-            jobs.retain(|job| !job.reply.is_closed());
+            // Who has given up meanwhile was told that nothing is written.
+            jobs.retain(|job| job.claim.take());
             if !jobs.is_empty() {
                 let (intakes, replies) = jobs.drain(..).map(|job| (job.intake, job.reply)).unzip();
                 self.commit(intakes, replies).await;
@@ -173,7 +212,10 @@ impl Task {
                     outdated.1.push(reply);
                 } else {
                     self.follow_up(&intake, &outcome);
-                    let _ = reply.send(Ok(outcome));
+                    let _ = reply.send(match outcome {
+                        CommitOutcome::Lost => Err(CommitError::Unavailable),
+                        outcome => Ok(outcome),
+                    });
                 }
             }
             (intakes, replies) = outdated;
@@ -212,7 +254,7 @@ impl Task {
         }
     }
 
-    /// Finds out whether a commit of unknown outcome took effect: all of the batch is there, or none of it.
+    /// Finds out which intakes of a commit of unknown outcome were recorded.
     async fn look_up(&self, intakes: &[Intake]) -> Result<Vec<CommitOutcome>, CommitError> {
         let events: Vec<_> = intakes
             .iter()
@@ -229,30 +271,32 @@ impl Task {
         let receipts: Vec<Option<Receipt>> = tokio::time::timeout(self.timeout, look)
             .await
             .map_err(|_| CommitError::OutcomeUnknown)?;
-        let found: Option<Vec<_>> = receipts
+        Ok(receipts
             .into_iter()
-            .map(|found| found.map(CommitOutcome::Recorded))
-            .collect();
-        // A part of them may be repetitions of a key, which have no row of their own.
-        self.wake_dispatcher.notify_one();
-        found.ok_or(CommitError::OutcomeUnknown)
+            .map(|found| found.map_or(CommitOutcome::Lost, CommitOutcome::Recorded))
+            .collect())
     }
 
     async fn evaluate_again(&self, intakes: &mut [Intake]) {
-        for intake in intakes {
-            match self.rules.refresh(&intake.tenant).await {
-                Ok(rules) => {
-                    if let Ok(evaluation) = rules.evaluate(intake.event.body()) {
-                        intake.evaluation = evaluation;
-                        intake.rules = rules;
-                    }
-                }
-                Err(error) => {
+        let tenants: HashSet<_> = intakes.iter().map(|intake| intake.tenant.clone()).collect();
+        for tenant in tenants {
+            let refreshed = tokio::time::timeout(self.timeout, self.rules.refresh(&tenant)).await;
+            match refreshed {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         "rules cannot be read"
                     );
                 }
+                Err(_) => tracing::error!("rules cannot be read in time"),
+            }
+        }
+        for intake in intakes {
+            let rules = self.rules.current(&intake.tenant);
+            if let Ok(evaluation) = rules.evaluate(intake.event.body()) {
+                intake.evaluation = evaluation;
+                intake.rules = rules;
             }
         }
     }
@@ -312,3 +356,6 @@ const fn kind(error: &StorageError) -> &'static str {
         StorageError::Inconsistent { .. } => "inconsistent",
     }
 }
+
+#[cfg(test)]
+mod tests;

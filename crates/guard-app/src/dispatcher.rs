@@ -94,7 +94,8 @@ impl InFlight {
             .collect()
     }
 
-    async fn next_end(&mut self) {
+    /// Waits until a delivery has ended; gives the playbook of one that broke off.
+    async fn next_end(&mut self) -> Option<PlaybookName> {
         match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => _ = self.playbooks.remove(&id),
             Some(Err(error)) => {
@@ -102,10 +103,11 @@ impl InFlight {
                     error = &error as &dyn std::error::Error,
                     "a delivery broke off"
                 );
-                self.playbooks.remove(&error.id());
+                return self.playbooks.remove(&error.id());
             }
             None => std::future::pending().await,
         }
+        None
     }
 }
 
@@ -122,7 +124,11 @@ impl Dispatcher {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = in_flight.next_end() => {}
+                broken = in_flight.next_end() => {
+                    if let Some(playbook) = broken {
+                        self.breakers.abandon(&playbook);
+                    }
+                }
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(self.settings.poll) => {}
             }
@@ -180,9 +186,15 @@ impl Dispatcher {
         let execution = &claimed.execution;
         let outcome = match self.delivery(&claimed).await {
             Ok(delivery) => self.playbooks.deliver(&delivery).await,
-            Err(error) => DeliveryOutcome::Unreachable {
-                detail: format!("the callback key cannot be read: {error}"),
-            },
+            Err(error) => {
+                // The lease ends, and the execution is claimed again.
+                self.breakers.abandon(&execution.playbook);
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the callback key cannot be read"
+                );
+                return;
+            }
         };
         let report = self.judge(&claimed, &outcome);
         metric::count_by(
@@ -274,9 +286,10 @@ impl Dispatcher {
     async fn feed_breakers(&self, claimed: &Claimed, outcome: &DeliveryOutcome) {
         let (playbook, now) = (&claimed.execution.playbook, self.clock.now());
         match outcome {
-            DeliveryOutcome::Unreachable { .. }
-            | DeliveryOutcome::NoAnswer { .. }
-            | DeliveryOutcome::Busy { .. } => self.breakers.fail_host(playbook, now),
+            DeliveryOutcome::Unreachable { .. } | DeliveryOutcome::Busy { .. } => {
+                self.breakers.fail_host(playbook, now);
+            }
+            DeliveryOutcome::NoAnswer { .. } => self.breakers.fail_both(playbook, now),
             DeliveryOutcome::Failed { .. } | DeliveryOutcome::WorkflowFailed { .. } => {
                 self.breakers.fail_playbook(playbook, now);
             }

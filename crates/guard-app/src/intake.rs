@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use guard_domain::{DecisionKind, Event, EventError, EventId, EventTypes, ExecutionState};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::acknowledgements::Acknowledgements;
-use crate::committer::{CommitError, Committer};
+use crate::acknowledgements::{Acknowledgements, Waiting};
+use crate::committer::{CommitError, Committer, Pending};
 use crate::metric;
 use crate::ports::{
     Clock, CommitOutcome, IdempotencyKey, Intake, Origin, Principal, Random, Receipt, random_tail,
@@ -108,6 +107,14 @@ pub struct IntakeService {
     pub stop: CancellationToken,
 }
 
+/// An event that waits for its commit.
+struct TakenIn {
+    begun: Instant,
+    pending: Pending,
+    waiting: Option<Waiting>,
+    ack_wait: Duration,
+}
+
 impl IntakeService {
     /// Takes one event in. When this returns, the event and what was decided about it are durable.
     ///
@@ -118,8 +125,10 @@ impl IntakeService {
         principal: &Principal,
         submission: Submission,
     ) -> Result<Answer, IntakeError> {
-        self.take_in(principal, submission, self.settings.ack_wait)
-            .await
+        let taken = self
+            .take_in(principal, submission, self.settings.ack_wait)
+            .await?;
+        self.answer(taken).await
     }
 
     /// Takes several events in, each on its own, in the order given. Waits for no acknowledgement.
@@ -128,18 +137,27 @@ impl IntakeService {
         principal: &Principal,
         submissions: Vec<Submission>,
     ) -> Vec<Result<Answer, IntakeError>> {
-        let each = submissions
-            .into_iter()
-            .map(|submission| self.take_in(principal, submission, Duration::ZERO));
-        futures::future::join_all(each).await
+        let mut taken = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            taken.push(self.take_in(principal, submission, Duration::ZERO).await);
+        }
+        let mut answers = Vec::with_capacity(taken.len());
+        for taken in taken {
+            answers.push(match taken {
+                Ok(taken) => self.answer(taken).await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
     }
 
+    /// Evaluates an event and hands it to the committer.
     async fn take_in(
         &self,
         principal: &Principal,
         submission: Submission,
         ack_wait: Duration,
-    ) -> Result<Answer, IntakeError> {
+    ) -> Result<TakenIn, IntakeError> {
         let begun = Instant::now();
         let intake = self.evaluate(principal, submission)?;
         metric::count(
@@ -147,34 +165,39 @@ impl IntakeService {
             "event_type",
             intake.event.event_type().as_str(),
         );
-        let event_id = intake.event_id;
         let waits = !ack_wait.is_zero() && !intake.evaluation.matches.is_empty();
-        let acknowledged = waits.then(|| self.acknowledgements.register(event_id));
-        let outcome = self.committer.commit(intake).await;
-        metric::observe(metric::EVENT_DURATION, begun.elapsed().as_secs_f64());
-        let mut answer = match outcome {
-            Ok(CommitOutcome::Recorded(receipt)) => Answer {
+        let waiting = waits.then(|| self.acknowledgements.register(intake.event_id));
+        let pending = self.committer.enqueue(intake).await?;
+        Ok(TakenIn {
+            begun,
+            pending,
+            waiting,
+            ack_wait,
+        })
+    }
+
+    /// Waits for the commit, and for the acknowledgement if somebody wants to.
+    async fn answer(&self, taken: TakenIn) -> Result<Answer, IntakeError> {
+        let outcome = taken.pending.outcome().await;
+        metric::observe(metric::EVENT_DURATION, taken.begun.elapsed().as_secs_f64());
+        let mut answer = match outcome? {
+            CommitOutcome::Recorded(receipt) => Answer {
                 receipt,
                 replayed: false,
             },
-            Ok(CommitOutcome::Replayed(receipt)) => Answer {
+            CommitOutcome::Replayed(receipt) => Answer {
                 receipt,
                 replayed: true,
             },
-            other => {
-                self.acknowledgements.forget(event_id);
-                return Err(match other {
-                    Ok(CommitOutcome::KeyReused) => IntakeError::KeyReused,
-                    Ok(CommitOutcome::Rejected(detail)) => IntakeError::Rejected(detail),
-                    Err(error) => error.into(),
-                    Ok(_) => CommitError::Unavailable.into(),
-                });
+            CommitOutcome::KeyReused => return Err(IntakeError::KeyReused),
+            CommitOutcome::Rejected(detail) => return Err(IntakeError::Rejected(detail)),
+            CommitOutcome::Outdated | CommitOutcome::Lost => {
+                return Err(CommitError::Unavailable.into());
             }
         };
-        if let Some(acknowledged) = acknowledged {
-            self.await_acknowledgement(&mut answer, acknowledged, ack_wait)
+        if let Some(waiting) = taken.waiting {
+            self.await_acknowledgement(&mut answer, waiting, taken.ack_wait)
                 .await;
-            self.acknowledgements.forget(event_id);
         }
         Ok(answer)
     }
@@ -209,14 +232,14 @@ impl IntakeService {
     async fn await_acknowledgement(
         &self,
         answer: &mut Answer,
-        acknowledged: oneshot::Receiver<ExecutionState>,
+        mut waiting: Waiting,
         ack_wait: Duration,
     ) {
         if answer.replayed || !answer.is_queued() {
             return;
         }
         let state = tokio::select! {
-            state = acknowledged => state.ok(),
+            state = waiting.state() => state,
             () = tokio::time::sleep(ack_wait) => None,
             () = self.stop.cancelled() => None,
         };

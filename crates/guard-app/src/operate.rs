@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use guard_domain::{Execution, ExecutionId, ExecutionState};
+use guard_domain::{Execution, ExecutionId, ExecutionState, PlaybookName, TenantId, suggest};
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -12,6 +12,7 @@ use crate::ports::{
     Actor, CancelOutcome, Controls, Outbox, Pause, PauseScope, PauseScopeError, Principal,
     RedriveOutcome, StorageError,
 };
+use crate::rule_book::RuleBook;
 
 /// Why something was not done.
 #[derive(Debug, Error)]
@@ -27,6 +28,19 @@ pub enum OperateError {
         /// The state.
         state: ExecutionState,
     },
+    /// The execution was ordered again, and that order is open.
+    #[error("the execution was redriven as {0}, which has not ended yet")]
+    Redriven(ExecutionId),
+    /// No live rule has this id or triggers this playbook.
+    #[error("no live rule {what} `{name}`{}", suggest::hint(.nearest.as_deref()))]
+    UnknownScope {
+        /// How a rule would be concerned.
+        what: &'static str,
+        /// The id or name as given.
+        name: String,
+        /// The one that is spelled most like it.
+        nearest: Option<String>,
+    },
     /// What to pause cannot be read.
     #[error(transparent)]
     Scope(#[from] PauseScopeError),
@@ -39,6 +53,8 @@ pub enum OperateError {
 pub struct OperatorService {
     /// Where executions are.
     pub outbox: Arc<dyn Outbox>,
+    /// The live rules.
+    pub rules: Arc<RuleBook>,
     /// The switches.
     pub controls: Arc<dyn Controls>,
     /// Who waits for an acknowledgement.
@@ -62,6 +78,7 @@ impl OperatorService {
         reason: &str,
     ) -> Result<Vec<Pause>, OperateError> {
         let scope = PauseScope::parse(scope)?;
+        self.check_scope(&principal.tenant, &scope)?;
         let actor = actor(principal, request_id);
         let pauses = self
             .controls
@@ -69,6 +86,44 @@ impl OperatorService {
             .await?;
         tracing::warn!(tenant = %principal.tenant, %scope, by = actor.subject, reason, "paused");
         Ok(pauses)
+    }
+
+    /// A typing slip in an emergency must not look like success.
+    fn check_scope(&self, tenant: &TenantId, scope: &PauseScope) -> Result<(), OperateError> {
+        let rules = self.rules.current(tenant);
+        let (what, name, known): (_, _, Vec<&str>) = match scope {
+            PauseScope::All => return Ok(()),
+            PauseScope::Rule(id) => (
+                "has the id",
+                id.as_str(),
+                rules.rules().map(|(rule, _)| rule.id.as_str()).collect(),
+            ),
+            PauseScope::Playbook(name) => {
+                let playbooks = rules.rules().filter_map(|(rule, _)| rule.playbook());
+                (
+                    "triggers the playbook",
+                    name.as_str(),
+                    playbooks.map(PlaybookName::as_str).collect(),
+                )
+            }
+        };
+        if known.contains(&name) {
+            return Ok(());
+        }
+        let nearest = suggest::nearest(name, known).map(str::to_owned);
+        Err(OperateError::UnknownScope {
+            what,
+            name: name.to_owned(),
+            nearest,
+        })
+    }
+
+    /// What is paused.
+    ///
+    /// # Errors
+    /// [`OperateError::Storage`] if it cannot be read.
+    pub async fn pauses(&self, principal: &Principal) -> Result<Vec<Pause>, OperateError> {
+        Ok(self.controls.pauses(&principal.tenant).await?)
     }
 
     /// Lets a scope go on.
@@ -143,6 +198,7 @@ impl OperatorService {
                 act: "redriven",
                 state,
             }),
+            RedriveOutcome::Open(id) => Err(OperateError::Redriven(id)),
             RedriveOutcome::NotFound => Err(OperateError::NotFound),
         }
     }

@@ -17,6 +17,8 @@ pub use archive::{
 pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
 pub use clock::{Clock, Random, random_tail};
 pub use controls::{Controls, Pause, PauseScope, PauseScopeError};
+#[cfg(test)]
+pub(crate) use ledger::MockLedger;
 pub use ledger::{
     CommitOutcome, CommitTerms, Consequence, ExecutionBrief, IdempotencyKey, Intake, Ledger,
     Origin, Receipt,

@@ -49,7 +49,13 @@ impl RuleBook {
         let rules = Arc::new(compile(tenant, &live)?);
         self.live.rcu(|book| {
             let mut book = HashMap::clone(book);
-            book.insert(tenant.clone(), rules.clone());
+            // Of two that read at once, the later revision stays.
+            if book
+                .get(tenant)
+                .is_none_or(|held| held.revision() < rules.revision())
+            {
+                book.insert(tenant.clone(), rules.clone());
+            }
             book
         });
         let active = self

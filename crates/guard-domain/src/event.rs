@@ -20,6 +20,9 @@ const MAX_ID: usize = 255;
 /// How far ahead of the server's clock a timestamp may be.
 const MAX_AHEAD: TimeDelta = TimeDelta::hours(24);
 
+/// How many wrong fields are named at most, beside the known ones.
+const MAX_ERRORS: usize = 20;
+
 const FIELDS: [&str; 6] = [
     "event_type",
     "severity",
@@ -199,11 +202,17 @@ impl<'a> Fields<'a> {
                 Some((name, Some(_))) => format!("field `{name}` is given twice"),
                 None => {
                     let nearest = suggest::nearest(&key, FIELDS);
-                    format!("unknown field `{key}`{}", suggest::hint(nearest))
+                    format!(
+                        "unknown field `{}`{}",
+                        suggest::quote(&key),
+                        suggest::hint(nearest)
+                    )
                 }
             };
-            let pointer = format!("/{}", json::escape_pointer(&key));
-            fields.errors.push(FieldError::new(pointer, problem));
+            let pointer = format!("/{}", json::escape_pointer(&suggest::quote(&key)));
+            if fields.errors.len() < MAX_ERRORS {
+                fields.errors.push(FieldError::new(pointer, problem));
+            }
         }
         Ok(fields)
     }
@@ -240,7 +249,10 @@ impl<'a> Fields<'a> {
     fn timestamp(&mut self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, Box<str>)> {
         self.string("timestamp", |text| {
             let moment = timestamp::parse(text).ok_or_else(|| {
-                format!("`{text}` is not an RFC 3339 timestamp such as 2026-11-20T03:01:00Z")
+                format!(
+                    "`{}` is not an RFC 3339 timestamp such as 2026-11-20T03:01:00Z",
+                    suggest::quote(text)
+                )
             })?;
             if moment > now + MAX_AHEAD {
                 return Err(format!(
@@ -462,6 +474,20 @@ mod tests {
                 "/context"
             ]
         );
+    }
+
+    #[test]
+    fn errors_are_bounded() {
+        let fields: Vec<_> = (0..1000).map(|i| format!(r#""x{i}":1"#)).collect();
+        let Err(EventError::Invalid(errors)) = parse(&format!("{{{}}}", fields.join(","))) else {
+            panic!("accepted")
+        };
+        assert_eq!(errors.len(), MAX_ERRORS + 5);
+        let long = with("event_type", &format!("\"{}\"", "x".repeat(10_000)));
+        let Err(EventError::Invalid(errors)) = parse(&long) else {
+            panic!("accepted")
+        };
+        assert!(errors[0].detail.len() < 400);
     }
 
     #[test]

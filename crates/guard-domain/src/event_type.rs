@@ -70,7 +70,7 @@ impl EventTypes {
             .find(|known| known.as_str() == text)
             .ok_or_else(|| UnknownWord {
                 kind: "event type",
-                word: text.to_owned(),
+                word: suggest::quote(text),
                 expected: self
                     .iter()
                     .map(EventType::as_str)

@@ -12,6 +12,21 @@ pub fn v7(at: DateTime<Utc>, random: [u8; 10]) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
+/// Ten random bytes whose first twelve bits that reach a UUID count: ids of one moment then sort as they were counted, up
+/// to 4,095 (RFC 9562, section 6.2, method 1).
+#[must_use]
+pub fn counted(count: usize, random: [u8; 10]) -> [u8; 10] {
+    let [high, low] = u16::try_from(count.min(0x0fff))
+        .unwrap_or(0x0fff)
+        .to_be_bytes();
+    let [_, _, rest @ ..] = random;
+    let mut counted = [0; 10];
+    for (byte, value) in counted.iter_mut().zip([high, low].into_iter().chain(rest)) {
+        *byte = value;
+    }
+    counted
+}
+
 /// The smallest version 7 UUID of a moment: a bound for "everything since then".
 #[must_use]
 pub fn v7_floor(at: DateTime<Utc>) -> Uuid {
@@ -87,5 +102,7 @@ mod tests {
         assert_eq!(v7(early, [7; 10]).get_version_num(), 7);
         assert!(v7(early, [255; 10]) < v7(late, [0; 10]));
         assert!(v7_floor(late) <= v7(late, [1; 10]));
+        let nth = |n| v7(late, counted(n, [255; 10]));
+        assert!(nth(0) < nth(1) && nth(1) < nth(256) && nth(256) < nth(4095));
     }
 }

@@ -1,5 +1,19 @@
 //! "Did you mean": the valid word spelled most like a wrong one.
 
+/// The longest word that is compared, in bytes.
+const MAX_WORD: usize = 64;
+/// How much of a wrong word is quoted back, in characters.
+const MAX_QUOTE: usize = 100;
+
+/// A word to quote in a message: the beginning of it if it is long.
+#[must_use]
+pub fn quote(word: &str) -> String {
+    match word.char_indices().nth(MAX_QUOTE) {
+        None => word.to_owned(),
+        Some((end, _)) => format!("{}…", word.get(..end).unwrap_or_default()),
+    }
+}
+
 /// The candidate nearest to `word`, if one is near enough to be worth naming.
 ///
 /// Distance is Damerau–Levenshtein (insertions, deletions, substitutions and transpositions); a candidate is near when
@@ -9,6 +23,9 @@ pub fn nearest<'a, I>(word: &str, candidates: I) -> Option<&'a str>
 where
     I: IntoIterator<Item = &'a str>,
 {
+    if word.len() > MAX_WORD {
+        return None;
+    }
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))

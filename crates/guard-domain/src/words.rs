@@ -46,7 +46,7 @@ macro_rules! words {
                     $( $word => Ok(Self::$variant), )+
                     _ => Err(crate::UnknownWord {
                         kind: $kind,
-                        word: word.to_owned(),
+                        word: crate::suggest::quote(word),
                         expected: [$( $word ),+].join(", "),
                         nearest: crate::suggest::nearest(word, [$( $word ),+]).map(str::to_owned),
                     }),

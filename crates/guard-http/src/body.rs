@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
-use guard_domain::FieldError;
+use guard_domain::find_lone_surrogate;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -67,13 +68,36 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 
 /// Reads JSON: what is not JSON is malformed, what is of the wrong shape is invalid.
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
-            Problem::invalid([FieldError::new("", error.to_string())])
-        } else {
-            Problem::malformed(format!("malformed JSON: {error}"))
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Problem::malformed(format!("malformed JSON: {error}")))?;
+    if let Some(offset) = find_lone_surrogate(text) {
+        let detail = format!("malformed JSON: half of a surrogate pair at byte {offset}");
+        return Err(Problem::malformed(detail));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let pointer: String = error.path().iter().map(pointer_step).collect();
+        (pointer, error.into_inner())
+    });
+    let read = read.and_then(|read| match deserializer.end() {
+        Ok(()) => Ok(read),
+        Err(error) => Err((String::new(), error)),
+    });
+    read.map_err(|(pointer, error)| {
+        if !error.is_data() {
+            return Problem::malformed(format!("malformed JSON: {error}"));
         }
+        let text = error.to_string();
+        Problem::invalid_field(&pointer, text.split(" at line ").next().unwrap_or_default())
     })
+}
+
+fn pointer_step(step: &Segment) -> String {
+    match step {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{key}"),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    }
 }
 
 fn unsupported(expected: &str) -> Problem {
@@ -130,7 +154,12 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
             .map_err(|rejection| {
                 let detail = rejection.body_text();
                 let detail = detail.rsplit("query string: ").next().unwrap_or_default();
-                Problem::invalid_field("", format!("the query is wrong: {detail}"))
+                Problem::invalid_field(
+                    &detail
+                        .split_once(": ")
+                        .map_or_else(String::new, |(name, _)| format!("/{name}")),
+                    format!("the query is wrong: {detail}"),
+                )
             })
     }
 }

@@ -26,7 +26,7 @@ pub struct PeerAddress(pub SocketAddr);
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     pub(crate) id: Uuid,
-    traceparent: Option<String>,
+    traceparent: String,
 }
 
 impl RequestContext {
@@ -35,7 +35,7 @@ impl RequestContext {
         Origin {
             subject: subject.to_owned(),
             request_id: self.id.to_string(),
-            traceparent: self.traceparent.clone(),
+            traceparent: Some(self.traceparent.clone()),
         }
     }
 }
@@ -62,7 +62,15 @@ pub(crate) async fn surround(
     let id = sent
         .and_then(|text| Uuid::parse_str(text).ok())
         .unwrap_or_else(|| id::v7(api.clock.now(), random_tail(api.random.as_ref())));
-    let traceparent = traceparent(request.headers());
+    // Who sends no trace begins one: it bears the request's id.
+    let traceparent = traceparent(request.headers()).unwrap_or_else(|| {
+        let span = format!("{:032x}", api.random.next_u128());
+        format!(
+            "00-{}-{}-00",
+            id.simple(),
+            span.get(..16).unwrap_or("0000000000000001")
+        )
+    });
     request
         .extensions_mut()
         .insert(RequestContext { id, traceparent });
@@ -110,7 +118,11 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     };
     match parts.as_slice() {
         ["00", trace, parent, flags]
-            if hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && *trace != "0".repeat(32) =>
+            if hex(trace, 32)
+                && hex(parent, 16)
+                && hex(flags, 2)
+                && *trace != "0".repeat(32)
+                && *parent != "0".repeat(16) =>
         {
             Some(text.to_owned())
         }

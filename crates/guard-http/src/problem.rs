@@ -156,6 +156,13 @@ impl Problem {
         self
     }
 
+    /// Something that is ours to repair.
+    pub(crate) fn internal() -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let detail = "something broke on our side; the log has the details under this request's id";
+        Self::new(status, "internal", "Internal error", detail)
+    }
+
     fn unavailable(slug: &str, detail: impl Into<String>, retry_after: u32) -> Self {
         let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable");
         Self {
@@ -206,11 +213,14 @@ impl From<StorageError> for Problem {
             error = &error as &dyn std::error::Error,
             "the database failed a request"
         );
-        Self::unavailable(
-            "database-unavailable",
-            "the database is unavailable, try again later",
-            2,
-        )
+        match error {
+            StorageError::Inconsistent { .. } => Self::internal(),
+            StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_) => Self::unavailable(
+                "database-unavailable",
+                "the database is unavailable, try again later",
+                2,
+            ),
+        }
     }
 }
 
@@ -293,7 +303,10 @@ impl From<OperateError> for Problem {
     fn from(error: OperateError) -> Self {
         match error {
             OperateError::NotFound => Self::not_found(error.to_string()),
-            OperateError::Refused { .. } => Self::conflict(error.to_string()),
+            OperateError::Refused { .. } | OperateError::Redriven(_) => {
+                Self::conflict(error.to_string())
+            }
+            OperateError::UnknownScope { .. } => Self::invalid_field("/scope", error.to_string()),
             OperateError::Scope(error) => Self::invalid_field("/scope", error.to_string()),
             OperateError::Storage(error) => error.into(),
         }
@@ -316,7 +329,16 @@ impl From<PreviewError> for Problem {
             PreviewError::Event(error) => Self::invalid_field("/event", error.to_string()),
             PreviewError::Rules(error) => Self::invalid(error.diagnostics.iter().map(|wrong| {
                 let rule = wrong.rule.as_deref().map(|id| format!("rule `{id}`: "));
-                FieldError::new("/rules", rule.unwrap_or_default() + &wrong.detail)
+                FieldError::new(
+                    "/rules",
+                    format!(
+                        "{}{} (line {}, column {} of the rules)",
+                        rule.unwrap_or_default(),
+                        wrong.detail,
+                        wrong.place.line,
+                        wrong.place.column
+                    ),
+                )
             })),
         }
     }

@@ -117,7 +117,5 @@ fn panicked(what: Box<dyn std::any::Any + Send>) -> Response {
         .or_else(|| what.downcast_ref::<String>().cloned())
         .unwrap_or_default();
     tracing::error!("a handler panicked: {text}");
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    let detail = "something broke on our side; the log has the details under this request's id";
-    Problem::new(status, "internal", "Internal error", detail).into_response()
+    Problem::internal().into_response()
 }

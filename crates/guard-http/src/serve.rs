@@ -48,7 +48,8 @@ pub async fn serve(
     settings: ServeSettings,
     stop: CancellationToken,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
+    // Without the other protocol there is nothing to wait for before the headers, whose time is bounded.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())

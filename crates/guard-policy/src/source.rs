@@ -183,6 +183,19 @@ impl RuleFile {
     pub fn parse_all<'a>(
         sources: impl IntoIterator<Item = (&'a str, &'a str, SourceFormat)>,
     ) -> Result<Self, LoadError> {
+        let (file, diagnostics) = Self::parse_leniently(sources);
+        if diagnostics.is_empty() {
+            Ok(file)
+        } else {
+            Err(LoadError { diagnostics })
+        }
+    }
+
+    /// Reads several files as one: what could be read, and everything that is wrong with the rest. For those who have
+    /// further checks to make, so that all errors can be shown at once.
+    pub fn parse_leniently<'a>(
+        sources: impl IntoIterator<Item = (&'a str, &'a str, SourceFormat)>,
+    ) -> (Self, Vec<Diagnostic>) {
         let mut file = Self::default();
         let mut diagnostics = Vec::new();
         for (name, text, format) in sources {
@@ -201,11 +214,7 @@ impl RuleFile {
             }
         }
         diagnostics.extend(file.repeated_ids());
-        if diagnostics.is_empty() {
-            Ok(file)
-        } else {
-            Err(LoadError { diagnostics })
-        }
+        (file, diagnostics)
     }
 
     /// Reads [definitions](ParsedRule::definition) back.

@@ -59,8 +59,10 @@ pub(crate) fn outcome_unknown(error: sqlx::Error) -> StorageError {
 
 /// Whether the data of a row caused the error, rather than the state of the database.
 pub(crate) fn is_data_error(error: &StorageError) -> bool {
-    let StorageError::Unavailable(source) = error else {
-        return false;
+    let source = match error {
+        StorageError::Unavailable(source) => source,
+        StorageError::Inconsistent { .. } => return true,
+        StorageError::OutcomeUnknown(_) => return false,
     };
     let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else {
         return false;

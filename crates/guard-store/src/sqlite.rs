@@ -21,7 +21,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 use tokio::sync::Mutex;
 
 use crate::error::{LockError, OpenError, outcome_unknown, unavailable};
@@ -77,19 +77,27 @@ impl SqliteStore {
             path: path.to_owned(),
             source,
         };
-        // A lock is waited for a little less long than the caller waits, so that the caller hears of it.
+        // A lock is waited for less long than the caller waits, behind another statement too, so that the caller hears of
+        // it in time.
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(settings.timeout.mul_f32(0.8));
+            .busy_timeout(settings.timeout / 4);
         let pool = SqlitePoolOptions::new()
             .acquire_timeout(settings.timeout)
             .min_connections(0);
+        // SQLite itself ends a transaction that a full disk or a failing device broke, which sqlx does not notice: such a
+        // connection is thrown away.
         let writer = pool
             .clone()
             .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .before_acquire(|connection, _| {
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
             .connect_with(options.clone())
             .await
             .map_err(connect)?;
@@ -140,6 +148,21 @@ impl SqliteStore {
             Err(std::fs::TryLockError::WouldBlock) => Err(LockError::InUse(path.to_owned())),
             Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
         }
+    }
+
+    /// Bounds the size of the file, in pages of 4 KiB, as a full disk would; `None` lifts the bound.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] if the database does not answer.
+    pub async fn limit_pages(&self, most: Option<i64>) -> Result<(), StorageError> {
+        // SQLite's own largest number of pages lifts the bound.
+        let most = most.unwrap_or(4_294_967_294);
+        sqlx::query("SELECT * FROM pragma_max_page_count(?1)")
+            .bind(most)
+            .fetch_all(&self.writer)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
     }
 
     /// Closes every connection; what is open is finished first.

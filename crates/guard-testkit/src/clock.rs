@@ -41,7 +41,7 @@ pub struct SeededRandom(AtomicU64);
 
 impl Random for SeededRandom {
     fn next_u128(&self) -> u128 {
-        // SplitMix64 (Steele, Lea, Flood 2014), twice. The high bits count up, so that ids of one moment sort as made.
+        // SplitMix64 (Steele, Lea, Flood 2014), twice.
         let count = self.0.fetch_add(1, Ordering::Relaxed);
         let mix = |seed: u64| {
             let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -49,8 +49,6 @@ impl Random for SeededRandom {
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^ (z >> 31)
         };
-        u128::from(count) << 88
-            | u128::from(mix(count)) << 24
-            | u128::from(mix(count ^ 1) & 0xff_ffff)
+        u128::from(mix(count)) << 64 | u128::from(mix(count ^ 0x5555_5555))
     }
 }

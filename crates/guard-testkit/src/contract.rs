@@ -186,6 +186,9 @@ macro_rules! storage_contract {
             a_workflow_that_speaks_first_is_not_delivered_again
             results_are_taken_once_and_late
             time_runs_out
+            a_run_that_began_is_never_dead
+            the_failure_of_a_repeated_delivery_is_not_that_of_the_run
+            a_cooldown_is_released_only_by_who_claimed_it
             an_execution_is_cancelled
             an_execution_is_redriven
             an_escalation_is_raised_once

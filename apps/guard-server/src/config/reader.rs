@@ -10,12 +10,17 @@ use guard_domain::{ContactName, EventType, EventTypes};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::report::without_credentials;
 use super::resolve::Resolved;
 use super::settings::{DatabaseUrl, Settings};
 use crate::system::SystemRandom;
 
 /// The shortest time that events are kept.
 const MIN_RETENTION: Duration = Duration::from_secs(2 * 24 * 3600);
+/// The most connections at once.
+const MAX_CONNECTIONS: usize = 1_000_000;
+/// The longest time that a setting may be.
+const LONGEST: Duration = Duration::from_secs(3653 * 24 * 3600);
 /// What a lease must have beyond the time of a call.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The shortest key.
@@ -59,21 +64,17 @@ impl Reader<'_> {
             if text == "0" {
                 return Ok(Duration::ZERO);
             }
-            humantime::parse_duration(text).map_err(|_| {
-                format!("`{text}` is not a length of time such as 500ms, 15m, 1h, or 0")
+            let parsed = humantime::parse_duration(text).ok();
+            parsed.filter(|length| *length <= LONGEST).ok_or_else(|| {
+                format!(
+                    "`{text}` is not a length of time such as 500ms, 15m, 1h, or 0, up to 10 years"
+                )
             })
         })
     }
 
     fn delta(&mut self, name: &str) -> Option<TimeDelta> {
-        let duration = self.duration(name)?;
-        let delta = TimeDelta::from_std(duration)
-            .ok()
-            .filter(|delta| delta.num_days() < 36_500);
-        if delta.is_none() {
-            self.refuse(name, "this is too long");
-        }
-        delta
+        TimeDelta::from_std(self.duration(name)?).ok()
     }
 
     fn address(&mut self, name: &str) -> Option<SocketAddr> {
@@ -86,9 +87,7 @@ impl Reader<'_> {
     fn url(&mut self, name: &str) -> Option<Url> {
         self.optional(name, |text| match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-            _ => Err(format!(
-                "`{text}` is not an address such as http://127.0.0.1:5678"
-            )),
+            _ => Err("this is not an address such as http://127.0.0.1:5678"),
         })
     }
 
@@ -255,6 +254,12 @@ impl Reader<'_> {
                 ),
             );
         }
+        if settings.max_connections > MAX_CONNECTIONS {
+            self.refuse(
+                "server.max_connections",
+                format!("at most {MAX_CONNECTIONS}"),
+            );
+        }
         if settings.retention < MIN_RETENTION {
             self.refuse("retention", "events are kept for 2 days or more");
         }
@@ -277,7 +282,7 @@ impl Reader<'_> {
             }
         }
         if settings.public_url.is_none() && !is_loopback(&settings.n8n_base_url) {
-            let n8n = settings.n8n_base_url.as_str();
+            let n8n = without_credentials(settings.n8n_base_url.as_str());
             self.refuse(
                 "server.public_url",
                 format!(

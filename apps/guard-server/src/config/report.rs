@@ -31,7 +31,19 @@ fn value_of(resolved: &Resolved, name: &str, secret: bool) -> String {
     match resolved.get(name) {
         None => "(not set)".to_owned(),
         Some(_) if secret => "********".to_owned(),
-        Some(value) => format!("{value:?}"),
+        Some(value) => format!("{:?}", without_credentials(value)),
+    }
+}
+
+/// An address without the user and password in it.
+pub(super) fn without_credentials(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return value.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    match rest.get(..end).and_then(|authority| authority.rfind('@')) {
+        Some(at) => format!("{scheme}://****{}", rest.get(at..).unwrap_or_default()),
+        None => value.to_owned(),
     }
 }
 
@@ -65,5 +77,10 @@ mod tests {
             "{line}"
         );
         assert_eq!(text.lines().count(), KEYS.len());
+        assert_eq!(
+            without_credentials("http://u:p@h:1/a@b"),
+            "http://****@h:1/a@b"
+        );
+        assert_eq!(without_credentials("http://h/a@b"), "http://h/a@b");
     }
 }

@@ -37,8 +37,15 @@ impl fmt::Display for Origin {
 }
 
 /// The value of every key that has one, and where it comes from. Lists are separated by commas.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Resolved(BTreeMap<&'static str, (String, Origin)>);
+
+/// Some of the values are secrets: only the keys are shown.
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Resolved {
     /// The value of a key.
@@ -98,8 +105,23 @@ fn read_file(path: &Path, resolved: &mut Resolved, wrong: &mut Vec<String>) -> a
     if !path.exists() {
         bail!("the configuration file `{}` is not there", path.display());
     }
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration file `{}` cannot be read", path.display()))?;
+    // The parser's own report shows the line, which may hold a secret.
+    if let Err(error) = toml::from_str::<toml::Table>(&text) {
+        let before = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
+        bail!(
+            "{}:{line}: this is not TOML: {}",
+            path.display(),
+            error.message()
+        );
+    }
     let table: BTreeMap<String, Value> = Config::builder()
-        .add_source(File::from(path).format(FileFormat::Toml))
+        .add_source(File::from_str(&text, FileFormat::Toml))
         .build()
         .and_then(Config::try_deserialize)
         .with_context(|| format!("the configuration file `{}` cannot be read", path.display()))?;
@@ -237,6 +259,12 @@ mod tests {
         );
         assert!(
             error.contains("unknown key `n8n.base_ulr`; did you mean `n8n.base_url`?"),
+            "{error}"
+        );
+        std::fs::write(&path, "[n8n]\nwebhook_token = \"sup3rs3cret\n").unwrap();
+        let error = format!("{:#}", load(Some(&path), []).unwrap_err());
+        assert!(
+            error.contains("guard.toml:2: this is not TOML") && !error.contains("sup3r"),
             "{error}"
         );
         let missing = load(Some(Path::new("/nowhere.toml")), [])

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chrono::TimeDelta;
+use guard_app::Catalogue;
 use guard_domain::{ContactName, EventTypes};
 use secrecy::SecretString;
 use url::Url;
@@ -77,6 +78,10 @@ impl Settings {
     /// A file that cannot be read, and every unknown key.
     pub fn resolve(file: Option<&Path>) -> anyhow::Result<Resolved> {
         match dotenvy::dotenv() {
+            // The error's own text shows the line, which may hold a secret.
+            Err(dotenvy::Error::LineParse(_, column)) => {
+                bail!("the file `.env` cannot be read: a line is wrong at character {column}")
+            }
             Err(error) if !error.not_found() => bail!("the file `.env` cannot be read: {error}"),
             _ => {}
         }
@@ -104,6 +109,15 @@ impl Settings {
         match (settings, reader.wrong.as_slice()) {
             (Some(settings), []) => Ok(settings),
             _ => bail!("the configuration is wrong:\n{}", reader.wrong.join("\n")),
+        }
+    }
+
+    /// What rules may name here.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        Catalogue {
+            event_types: self.event_types.clone(),
+            contacts: self.contacts.clone(),
         }
     }
 

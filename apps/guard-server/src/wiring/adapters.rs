@@ -1,6 +1,6 @@
 //! The adapters, as the settings want them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use guard_app::metric;
@@ -71,8 +71,9 @@ pub(super) async fn authenticator(
 
 /// The recorder of the process; there is one, however many servers are built.
 pub(super) fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*handle {
         return Ok(handle.clone());
     }
     let builder = PrometheusBuilder::new()
@@ -88,12 +89,7 @@ pub(super) fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
             Matcher::Full(metric::COMMIT_BATCH.to_owned()),
             &metric::COMMIT_BATCH_BUCKETS,
         )?;
-    match builder.install_recorder() {
-        Ok(handle) => {
-            metric::describe();
-            Ok(HANDLE.get_or_init(|| handle).clone())
-        }
-        // Another thread was first.
-        Err(error) => HANDLE.get().cloned().ok_or_else(|| error.into()),
-    }
+    let installed = builder.install_recorder()?;
+    metric::describe();
+    Ok(handle.insert(installed).clone())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_app::ports::Ledger;
+use guard_app::ports::{Ledger, StorageError};
 use guard_http::Api;
 use guard_store::SqliteStore;
 use tokio_util::sync::CancellationToken;
@@ -18,13 +18,10 @@ pub(super) async fn keep_house(store: Arc<SqliteStore>, api: Arc<Api>, stop: Can
         // Histograms are folded now and then, or they would grow until somebody reads them.
         api.metrics.run_upkeep();
         if rounds.is_multiple_of(12) {
-            match store.forget_old_keys(KEYS_AT_ONCE).await {
-                Ok(_) => {}
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "old idempotency keys cannot be forgotten"
-                ),
-            }
+            while let Ok(done) = forget(&store).await
+                && done >= u64::from(KEYS_AT_ONCE)
+                && !stop.is_cancelled()
+            {}
         }
         rounds = rounds.wrapping_add(1);
         tokio::select! {
@@ -32,4 +29,16 @@ pub(super) async fn keep_house(store: Arc<SqliteStore>, api: Arc<Api>, stop: Can
             () = tokio::time::sleep(HOUSEKEEPING / 12) => {}
         }
     }
+}
+
+/// Forgets what has no effect any more, a little at a time so that intakes are not held up.
+async fn forget(store: &SqliteStore) -> Result<u64, StorageError> {
+    let forgotten = store.forget_old_keys(KEYS_AT_ONCE).await;
+    if let Err(error) = &forgotten {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "old idempotency keys cannot be forgotten"
+        );
+    }
+    forgotten
 }

@@ -7,10 +7,12 @@ use super::harness::{ADMIN_KEY, API_KEY, TestApp};
 #[tokio::test]
 async fn decisions_and_acts_are_on_record() {
     let app = TestApp::start().await;
+    app.clock.advance(chrono::TimeDelta::seconds(1));
     let event = app
         .event("user_offboarding", "low", "{}")
         .await
         .text("event_id");
+    app.clock.advance(chrono::TimeDelta::seconds(1));
     app.post(
         "/v1/pause",
         ADMIN_KEY,

@@ -79,6 +79,29 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_batch_is_decided_in_its_order() {
+    let rules = "rules: [{ id: one, event_type: '*', cooldown_minutes: 60, action: { escalate: { to: default } } }]";
+    let app = TestApp::with(rules, &[]).await;
+    let event = |n| event_body("backup_failed", "high", &format!(r#"{{"n":{n}}}"#));
+    let batch: Vec<_> = (0..1000).map(event).collect();
+    let answer = app
+        .post(
+            "/v1/events/batch",
+            API_KEY,
+            format!("[{}]", batch.join(",")),
+        )
+        .await
+        .is(200);
+    let items = answer.body["items"].as_array().unwrap();
+    assert_eq!(items[0]["body"]["decision"], "escalated");
+    assert!(
+        items[1..]
+            .iter()
+            .all(|item| item["body"]["decision"] == "suppressed")
+    );
+}
+
+#[tokio::test]
 async fn an_id_in_a_batch_is_a_key() {
     let app = TestApp::start().await;
     let event = event_body("user_offboarding", "low", "{}").replacen('{', r#"{"id":"k","#, 1);

@@ -152,11 +152,17 @@ async fn wrong_bodies_are_told() {
         .is_problem(422, "validation", "n8n_execution_id");
     app.post(&start, &token, r#"{"n8n_execution_id":""}"#)
         .await
-        .is_problem(422, "validation", "1 to 255");
+        .is_problem(422, "validation", "/n8n_execution_id");
     app.post(&start, &token, "{")
         .await
         .is_problem(400, "malformed-json", "malformed");
+    app.post(&start, &token, r#"{"n8n_execution_id":null}"#)
+        .await
+        .is_problem(422, "validation", "a string or a whole number");
     let result = format!("{path}/result");
+    app.post(&result, &token, r#"{"status":"failed","data":"\ud800"}"#)
+        .await
+        .is_problem(400, "malformed-json", "surrogate");
     app.post(&result, &token, r#"{"status":"done"}"#)
         .await
         .is_problem(422, "validation", "succeeded");

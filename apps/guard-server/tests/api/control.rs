@@ -36,7 +36,12 @@ async fn a_pause_holds_what_comes_and_what_waits() {
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     assert_eq!(app.state(&waiting).await, "queued");
     let health = app.get("/health").await.is(200);
-    assert_eq!(health.body["pauses"][0]["reason"], "a storm");
+    assert_eq!(
+        health.body["pauses"][0], "playbook:backup-recovery",
+        "open to anybody, and so without the reason"
+    );
+    let listed = app.get("/v1/pause").await.is(200);
+    assert_eq!(listed.body["items"][0]["reason"], "a storm");
     let resumed = app
         .post(
             "/v1/resume",
@@ -55,6 +60,16 @@ async fn wrong_scopes_and_reasons_are_told() {
     pause(r#"{"scope":"everything","reason":"x"}"#)
         .await
         .is_problem(422, "validation", "/scope");
+    pause(r#"{"scope":"rule:recovr","reason":"x"}"#)
+        .await
+        .is_problem(
+            422,
+            "validation",
+            "no live rule has the id `recovr`; did you mean `recover`?",
+        );
+    pause(r#"{"scope":"playbook:nothing","reason":"x"}"#)
+        .await
+        .is_problem(422, "validation", "triggers the playbook");
     pause(r#"{"scope":"rule:A B","reason":"x"}"#)
         .await
         .is_problem(422, "validation", "/scope");

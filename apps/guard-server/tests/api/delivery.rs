@@ -49,6 +49,12 @@ async fn a_delivery_carries_params_event_and_callback() {
     );
     assert!(delivery.callback_token.expose_secret().starts_with("ngc_"));
     assert_eq!(delivery.traceparent.as_deref(), Some(traced[1].1));
+    app.trigger("untraced").await;
+    let begun = app.playbooks.wait_for(2).await[1]
+        .traceparent
+        .clone()
+        .unwrap();
+    assert!(begun.starts_with("00-") && begun.len() == 55, "{begun}");
 }
 
 #[tokio::test]

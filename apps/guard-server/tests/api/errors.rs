@@ -159,11 +159,13 @@ async fn a_request_id_is_taken_over_if_it_is_one() {
 
 #[tokio::test]
 async fn a_locked_database_answers_503_and_loses_nothing() {
-    let app = TestApp::with(super::harness::RULES, &[("database.timeout", "300ms")]).await;
+    let app = TestApp::with(super::harness::RULES, &[("database.timeout", "1s")]).await;
     let path = app.folder.path().join("neural-guard.db");
     let other = Lock::take(&path).await;
     let answer = app.event("anomaly_detected", "low", "{}").await;
     let answer = answer.is_problem(503, "database-unavailable", "nothing was recorded");
+    let ready = app.get("/health/ready").await.is(503);
+    assert_eq!(ready.body["database"]["status"], "down");
     assert!(answer.headers.contains_key("retry-after"));
     other.unlock().await;
     app.event("anomaly_detected", "low", "{}").await.is(200);

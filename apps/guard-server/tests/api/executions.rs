@@ -79,6 +79,10 @@ async fn a_dead_execution_is_redriven_under_a_new_id() {
         .is(200);
     let new = again.text("id");
     assert_ne!(new, id);
+    let twice = app
+        .post(&format!("/v1/executions/{id}/redrive"), ADMIN_KEY, "")
+        .await;
+    twice.is_problem(409, "conflict", &new);
     assert_eq!(again.text("redrive_of"), id);
     app.wait_for_state(&new, "acknowledged").await;
     assert_eq!(app.state(&id).await, "dead");

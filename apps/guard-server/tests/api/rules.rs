@@ -99,7 +99,7 @@ async fn wrong_evaluations_are_told() {
         .is_problem(422, "validation", "/event/event_type");
     post("{}".to_owned())
         .await
-        .is_problem(422, "validation", "event");
+        .is_problem(422, "validation", "missing field `event`");
     let may_not = app
         .post("/v1/evaluate", API_KEY, format!(r#"{{"event":{event}}}"#))
         .await;

@@ -79,7 +79,7 @@ fn wrong_configuration_stops_the_start_with_all_errors() {
 #[test]
 fn wrong_rules_stop_the_start_with_every_place() {
     let folder = tempfile::tempdir().unwrap();
-    let rules = "rules:\n  - id: a\n    event_type: backup_failed\n    actoin: ignore\n  - id: b\n    event_type: '*'\n    action: ignore\n    mode: loud\n";
+    let rules = "rules:\n  - id: a\n    event_type: backup_failed\n    actoin: ignore\n  - id: b\n    event_type: '*'\n    action: ignore\n    mode: loud\n  - id: c\n    event_type: backup_faild\n    action: ignore\n";
     std::fs::write(folder.path().join("rules.yaml"), rules).unwrap();
     let commands = [
         &["serve"][..],
@@ -101,6 +101,10 @@ fn wrong_rules_stop_the_start_with_every_place() {
         );
         assert!(
             error.contains("rules.yaml:8:11: rule `b`: unknown mode `loud`"),
+            "{error}"
+        );
+        assert!(
+            error.contains("rules.yaml:10:5: rule `c`: unknown event type `backup_faild`"),
             "{error}"
         );
     }
@@ -139,7 +143,7 @@ fn rules_are_written_out_checked_and_tested() {
     let (code, out, _) = guard(&["rules", "test", "mine"]);
     assert_eq!(code, 1);
     assert!(
-        out.contains("expected decision escalated, got playbook_triggered"),
+        out.contains("expected decision escalated, got no_action"),
         "{out}"
     );
     let (code, _, error) = guard(&["rules", "check", "nowhere"]);

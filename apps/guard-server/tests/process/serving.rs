@@ -177,6 +177,9 @@ async fn slow_headers_are_cut_off() {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(5), slow.read_to_end(&mut rest)).await;
     assert!(read.is_ok(), "the connection is still open");
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(5), silent.read_to_end(&mut rest)).await;
+    assert!(read.is_ok(), "a silent connection is still open");
 }
 
 #[tokio::test]

@@ -104,13 +104,16 @@ pub trait Controls: Send + Sync {
         actor: &Actor,
     ) -> Result<Vec<Pause>, StorageError>;
 
+    /// The key that signs the tenant's callback tokens, if there is one.
+    async fn find_callback_key(&self, tenant: &TenantId) -> Result<Option<[u8; 32]>, StorageError>;
+
     /// The key that signs the tenant's callback tokens; `fresh` becomes it if there is none yet.
-    async fn callback_key(
+    async fn make_callback_key(
         &self,
         tenant: &TenantId,
         fresh: [u8; 32],
     ) -> Result<[u8; 32], StorageError>;
 
-    /// Whether the database answers.
+    /// Whether the database takes what is written.
     async fn ping(&self) -> Result<(), StorageError>;
 }

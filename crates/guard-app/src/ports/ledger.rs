@@ -75,6 +75,8 @@ pub enum CommitOutcome {
     Outdated,
     /// The database refuses this row; nothing was done.
     Rejected(String),
+    /// It was not recorded: the commit that it was part of did not take effect.
+    Lost,
 }
 
 /// A durable decision.
@@ -130,12 +132,13 @@ pub trait Ledger: Send + Sync {
         terms: &CommitTerms,
     ) -> Result<Vec<CommitOutcome>, StorageError>;
 
-    /// The receipts of events that may have been recorded.
+    /// The receipts of events that may have been recorded, with what the server is to do about them.
     async fn find_receipts(
         &self,
         events: &[(TenantId, EventId)],
     ) -> Result<Vec<Option<Receipt>>, StorageError>;
 
-    /// Forgets idempotency keys that are older than 24 hours, at most `limit` of them. Returns how many.
+    /// Forgets idempotency keys that are older than 24 hours and cooldowns that have ended, at most `limit` of each.
+    /// Returns how many of the more frequent kind.
     async fn forget_old_keys(&self, limit: u32) -> Result<u64, StorageError>;
 }

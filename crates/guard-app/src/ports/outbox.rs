@@ -144,6 +144,8 @@ pub enum RedriveOutcome {
     Redriven(Execution),
     /// It cannot be redriven in this state.
     Refused(ExecutionState),
+    /// It was redriven as this one, which has not ended.
+    Open(ExecutionId),
     /// There is no such execution.
     NotFound,
 }

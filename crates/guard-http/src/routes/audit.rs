@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use guard_app::Page;
 use guard_app::ports::{AuditFilter, AuditRecord};
+use guard_app::{Page, QueryError};
 use guard_domain::{EventId, RuleId};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -79,7 +79,11 @@ async fn list_audit(
                 let detail = "`after` walks the whole trail: it goes with `limit` alone";
                 return Err(Problem::invalid_field("/after", detail));
             }
-            api.queries.audit_after(tenant, after, query.limit).await?
+            let found = api.queries.audit_after(tenant, after, query.limit).await;
+            found.map_err(|error| match error {
+                QueryError::Cursor => Problem::invalid_field("/after", error.to_string()),
+                other => other.into(),
+            })?
         }
         None => {
             let filter = AuditFilter {

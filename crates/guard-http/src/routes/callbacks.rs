@@ -4,7 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use guard_app::ports::WorkflowResult;
 use guard_domain::ExecutionId;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -35,11 +37,25 @@ struct StartBody {
     n8n_execution_id: RunId,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum RunId {
-    Text(String),
-    Number(u64),
+#[derive(Debug)]
+struct RunId(String);
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            Value::Number(number) if number.is_u64() => number.to_string(),
+            _ => return Err(D::Error::custom("a string or a whole number is expected")),
+        };
+        let length = text.chars().count();
+        if (1..=MAX_RUN_ID).contains(&length) && !text.contains('\0') {
+            Ok(Self(text))
+        } else {
+            Err(D::Error::custom(format!(
+                "an id has 1 to {MAX_RUN_ID} characters and no NUL"
+            )))
+        }
+    }
 }
 
 /// A workflow begins. Answered 200 the first time, and again for the same run; any other answer tells it to stop.
@@ -65,14 +81,7 @@ async fn start_execution(
     PathId(id): PathId,
     JsonBody(body): JsonBody<StartBody>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
-    let run = match body.n8n_execution_id {
-        RunId::Text(text) => text,
-        RunId::Number(number) => number.to_string(),
-    };
-    if run.is_empty() || run.chars().count() > MAX_RUN_ID {
-        let detail = format!("an id has 1 to {MAX_RUN_ID} characters");
-        return Err(Problem::invalid_field("/n8n_execution_id", detail));
-    }
+    let run = body.n8n_execution_id.0;
     let execution = api
         .callbacks
         .start(&token, ExecutionId::from_uuid(id), &run)
@@ -124,9 +133,12 @@ async fn finish_execution(
 ) -> Result<Json<CallbackAnswer>, Problem> {
     let result = WorkflowResult {
         succeeded: body.status == ResultStatus::Succeeded,
-        message: body
-            .message
-            .map(|text| text.chars().take(MAX_MESSAGE).collect()),
+        message: body.message.map(|text| {
+            text.chars()
+                .take(MAX_MESSAGE)
+                .map(|c| if c == '\0' { '\u{fffd}' } else { c })
+                .collect()
+        }),
         data: body.data.map(|data| data.get().to_owned()),
     };
     let execution = api

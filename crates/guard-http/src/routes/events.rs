@@ -31,10 +31,9 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 pub(crate) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(post_event))
-        .routes(routes!(list_events))
+        .routes(routes!(list_events, post_event_v1))
         .routes(routes!(post_batch))
         .routes(routes!(get_event))
-        .route("/v1/events", axum::routing::post(post_event))
 }
 
 /// Take an event in.
@@ -80,6 +79,35 @@ async fn post_event(
         headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// Take an event in; the same as `POST /events`.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    tag = "events",
+    params(("Idempotency-Key" = Option<String>, Header, description = "As for `POST /events`")),
+    request_body(content = Object, description = "As for `POST /events`"),
+    responses(
+        (status = 200, body = EventAnswer, description = "Decided and durable"),
+        (status = 400, body = Problem),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 413, body = Problem),
+        (status = 415, body = Problem),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem),
+    ),
+    security(("bearer" = ["events:write"])),
+)]
+async fn post_event_v1(
+    state: State<Shared>,
+    caller: Caller<EventsWrite>,
+    context: RequestContext,
+    headers: HeaderMap,
+    body: JsonBytes<MAX_BODY_BYTES>,
+) -> Result<Response, Problem> {
+    post_event(state, caller, context, headers, body).await
 }
 
 /// The key of the header: a string of the structured fields of RFC 8941, or the bare text.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{Caller, ExecutionsWrite};
+use crate::auth::{Caller, ExecutionsRead, ExecutionsWrite};
 use crate::body::JsonBody;
 use crate::context::RequestContext;
 use crate::problem::Problem;
@@ -19,7 +19,7 @@ const MAX_REASON: usize = 1000;
 
 pub(crate) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
-        .routes(routes!(pause))
+        .routes(routes!(list_pauses, pause))
         .routes(routes!(resume))
 }
 
@@ -45,6 +45,29 @@ impl ScopeBody {
             Err(Problem::invalid_field("/reason", detail))
         }
     }
+}
+
+/// List what is paused, why, and by whom.
+#[utoipa::path(
+    get,
+    path = "/v1/pause",
+    tag = "control",
+    responses(
+        (status = 200, body = List<PauseBody>),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+    ),
+    security(("bearer" = ["executions:read"])),
+)]
+async fn list_pauses(
+    State(api): State<Shared>,
+    caller: Caller<ExecutionsRead>,
+) -> Result<Json<List<PauseBody>>, Problem> {
+    let paused = api.operator.pauses(&caller.principal).await?;
+    Ok(Json(List {
+        items: paused.into_iter().map(Into::into).collect(),
+        next_cursor: None,
+    }))
 }
 
 /// Hold a scope back: no decision of its rules acts, and no queued execution of it is delivered.

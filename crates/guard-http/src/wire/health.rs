@@ -5,8 +5,6 @@ use guard_app::ports::Reachability;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::PauseBody;
-
 /// How the server and what it depends on are doing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct HealthBody {
@@ -25,8 +23,8 @@ pub(crate) struct HealthBody {
     rules: RulesBody,
     /// The circuit breakers that are not closed.
     breakers: Vec<BreakerBody>,
-    /// What is paused for tenant `default`.
-    pauses: Vec<PauseBody>,
+    /// The scopes that are paused for tenant `default`; `GET /v1/pause` says why.
+    pauses: Vec<String>,
 }
 
 /// Something the server depends on.
@@ -101,7 +99,11 @@ impl HealthBody {
                     state: state.as_str(),
                 })
                 .collect(),
-            pauses: report.pauses.into_iter().map(Into::into).collect(),
+            pauses: report
+                .pauses
+                .iter()
+                .map(|pause| pause.scope.to_string())
+                .collect(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reading back. Ids sort by time, so that a range of ids is a range of time and a page is a range of ids.
 //!
-//! Each list has one statement for each filter that has an index of its own; further filters narrow what that index finds.
+//! Each list has one statement for each filter that has an index of its own; further filters narrow what that index finds. The
+//! statement names its index: without statistics SQLite would walk the whole range of ids instead.
 
 mod audit;
 
@@ -36,11 +37,13 @@ fn id_range(
 }
 
 macro_rules! select_events {
-    ($filter:literal) => {
+    ($index:literal, $filter:literal) => {
         concat!(
             "SELECT e.event_id, e.body, e.received_at, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
                     a.executed_at, x.execution_id, x.playbook, x.state, x.attempts
-             FROM events e
+             FROM events e ",
+            $index,
+            "
              JOIN audit_log a ON a.tenant = e.tenant AND a.event_id = e.event_id AND a.action = 'decision'
              LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
              WHERE e.tenant = ?1 AND e.event_id >= ?2 AND e.event_id < ?3 AND ",
@@ -51,10 +54,11 @@ macro_rules! select_events {
 }
 
 macro_rules! select_executions {
-    ($filter:literal) => {
+    ($index:literal, $filter:literal) => {
         concat!(
-            "SELECT * FROM rule_executions
-             WHERE tenant = ?1 AND execution_id >= ?2 AND execution_id < ?3 AND ",
+            "SELECT * FROM rule_executions ",
+            $index,
+            " WHERE tenant = ?1 AND execution_id >= ?2 AND execution_id < ?3 AND ",
             $filter,
             " ORDER BY execution_id DESC LIMIT ?4"
         )
@@ -68,7 +72,7 @@ impl Archive for SqliteStore {
         tenant: &TenantId,
         id: EventId,
     ) -> Result<Option<EventRecord>, StorageError> {
-        let row = sqlx::query(select_events!("e.event_id = ?2"))
+        let row = sqlx::query(select_events!("", "e.event_id = ?2"))
             .bind(tenant.as_str())
             .bind(id.as_uuid())
             .bind(Uuid::max())
@@ -89,12 +93,14 @@ impl Archive for SqliteStore {
             EventFilter {
                 source: Some(_), ..
             } => select_events!(
+                "INDEXED BY events_by_source",
                 "e.source = ?5 AND (?6 IS NULL OR e.event_type = ?6) AND (?7 IS NULL OR e.decision = ?7)"
             ),
             EventFilter {
                 decision: Some(_), ..
             } => {
                 select_events!(
+                    "INDEXED BY events_by_decision",
                     "?5 IS NULL AND (?6 IS NULL OR e.event_type = ?6) AND e.decision = ?7"
                 )
             }
@@ -102,9 +108,12 @@ impl Archive for SqliteStore {
                 event_type: Some(_),
                 ..
             } => {
-                select_events!("?5 IS NULL AND e.event_type = ?6 AND ?7 IS NULL")
+                select_events!(
+                    "INDEXED BY events_by_type",
+                    "?5 IS NULL AND e.event_type = ?6 AND ?7 IS NULL"
+                )
             }
-            _ => select_events!("?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
+            _ => select_events!("", "?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
         };
         let (least, below) = id_range(page, filter.since, filter.until);
         let rows = sqlx::query(statement)
@@ -155,17 +164,24 @@ impl Archive for SqliteStore {
             ExecutionFilter {
                 rule_id: Some(_), ..
             } => select_executions!(
+                "INDEXED BY rule_executions_by_rule",
                 "rule_id = ?7 AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR playbook = ?6)"
             ),
             ExecutionFilter {
                 playbook: Some(_), ..
             } => {
-                select_executions!("playbook = ?6 AND (?5 IS NULL OR state = ?5) AND ?7 IS NULL")
+                select_executions!(
+                    "INDEXED BY rule_executions_by_playbook",
+                    "playbook = ?6 AND (?5 IS NULL OR state = ?5) AND ?7 IS NULL"
+                )
             }
             ExecutionFilter { state: Some(_), .. } => {
-                select_executions!("state = ?5 AND ?6 IS NULL AND ?7 IS NULL")
+                select_executions!(
+                    "INDEXED BY rule_executions_by_state",
+                    "state = ?5 AND ?6 IS NULL AND ?7 IS NULL"
+                )
             }
-            _ => select_executions!("?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
+            _ => select_executions!("", "?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
         };
         let (least, below) = id_range(page, filter.since, filter.until);
         let rows = sqlx::query(statement)
@@ -248,7 +264,7 @@ fn attempt(row: &SqliteRow) -> Result<Attempt, StorageError> {
     })
 }
 
-fn escalation(row: &SqliteRow) -> Result<Escalation, StorageError> {
+pub(super) fn escalation(row: &SqliteRow) -> Result<Escalation, StorageError> {
     let columns = Columns::new(row, "escalations", "escalation_id");
     Ok(Escalation {
         id: EscalationId::from_uuid(columns.get("escalation_id")?),

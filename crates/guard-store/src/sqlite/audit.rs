@@ -68,6 +68,13 @@ pub(super) struct Subject<'a> {
     pub(super) shadows: &'a [RuleId],
 }
 
+impl AuditWriter {
+    /// How many records were written.
+    pub(super) const fn count(&self) -> usize {
+        self.hashes.len()
+    }
+}
+
 /// The records of one transaction.
 pub(super) struct AuditWriter {
     chain: Uuid,
@@ -99,7 +106,8 @@ impl SqliteStore {
         writer: &mut AuditWriter,
         record: Record<'_>,
     ) -> Result<(), StorageError> {
-        let id = AuditId::new(writer.now, random_tail(self.random.as_ref()));
+        let tail = id::counted(writer.hashes.len(), random_tail(self.random.as_ref()));
+        let id = AuditId::new(writer.now, tail);
         let Subject {
             event,
             decision,

@@ -161,7 +161,17 @@ impl Controls for SqliteStore {
         .await
     }
 
-    async fn callback_key(
+    async fn find_callback_key(&self, tenant: &TenantId) -> Result<Option<[u8; 32]>, StorageError> {
+        let kept: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("SELECT callback_key FROM control WHERE tenant = ?1")
+                .bind(tenant.as_str())
+                .fetch_optional(&self.reader)
+                .await
+                .map_err(unavailable)?;
+        kept.flatten().map(|kept| to_key(tenant, kept)).transpose()
+    }
+
+    async fn make_callback_key(
         &self,
         tenant: &TenantId,
         fresh: [u8; 32],
@@ -176,20 +186,21 @@ impl Controls for SqliteStore {
         .fetch_one(&self.writer)
         .await
         .map_err(unavailable)?;
-        kept.try_into()
-            .map_err(|kept: Vec<u8>| StorageError::Inconsistent {
-                table: "control",
-                column: "callback_key",
-                key: tenant.to_string(),
-                detail: format!("{} bytes instead of 32", kept.len()),
-            })
+        to_key(tenant, kept)
     }
 
     async fn ping(&self) -> Result<(), StorageError> {
-        sqlx::query("SELECT 1")
-            .execute(&self.reader)
-            .await
-            .map_err(unavailable)?;
-        Ok(())
+        // Reading would still go where writing does not.
+        self.begin().await?.rollback().await.map_err(unavailable)
     }
+}
+
+fn to_key(tenant: &TenantId, kept: Vec<u8>) -> Result<[u8; 32], StorageError> {
+    kept.try_into()
+        .map_err(|kept: Vec<u8>| StorageError::Inconsistent {
+            table: "control",
+            column: "callback_key",
+            key: tenant.to_string(),
+            detail: format!("{} bytes instead of 32", kept.len()),
+        })
 }

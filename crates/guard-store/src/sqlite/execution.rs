@@ -108,7 +108,10 @@ pub(super) async fn release_unless_run(
 ) -> Result<bool, StorageError> {
     let may_have_run: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM execution_attempts
-                        WHERE tenant = ?1 AND execution_id = ?2 AND may_have_run = 1)",
+                        WHERE tenant = ?1 AND execution_id = ?2 AND may_have_run = 1)
+             OR EXISTS (SELECT 1 FROM rule_executions
+                        WHERE tenant = ?1 AND execution_id = ?2
+                          AND (started_at IS NOT NULL OR acknowledged_at IS NOT NULL))",
     )
     .bind(tenant.as_str())
     .bind(id.as_uuid())

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::audit::AuditWriter;
 use super::controls::read_control;
-use super::receipt::read_receipt;
+use super::receipt::{read_consequence, read_receipt};
 use super::{SqliteStore, commit};
 use crate::error::{is_data_error, unavailable};
 use crate::row::micros;
@@ -48,6 +48,10 @@ impl Ledger for SqliteStore {
                     parts.push(second);
                     parts.push(first);
                 }
+                // What was committed before cannot be taken back: it has to be looked up.
+                (Err(StorageError::Unavailable(error)), _) if !outcomes.is_empty() => {
+                    return Err(StorageError::OutcomeUnknown(error));
+                }
                 (Err(error), _) => return Err(error),
             }
         }
@@ -62,7 +66,11 @@ impl Ledger for SqliteStore {
         let mut connection = self.writer.acquire().await.map_err(unavailable)?;
         let mut receipts = Vec::with_capacity(events.len());
         for (tenant, event) in events {
-            receipts.push(read_receipt(&mut connection, tenant, *event).await?);
+            let mut receipt = read_receipt(&mut connection, tenant, *event).await?;
+            if let Some(receipt) = &mut receipt {
+                receipt.consequence = read_consequence(&mut connection, tenant, receipt).await?;
+            }
+            receipts.push(receipt);
         }
         Ok(receipts)
     }
@@ -78,7 +86,16 @@ impl Ledger for SqliteStore {
         .execute(&self.writer)
         .await
         .map_err(unavailable)?;
-        Ok(done.rows_affected())
+        let ended = sqlx::query(
+            "DELETE FROM cooldowns WHERE (tenant, rule_id, value) IN
+                 (SELECT tenant, rule_id, value FROM cooldowns WHERE until < ?1 ORDER BY until LIMIT ?2)",
+        )
+        .bind(micros(self.clock.now()))
+        .bind(limit)
+        .execute(&self.writer)
+        .await
+        .map_err(unavailable)?;
+        Ok(done.rows_affected().max(ended.rows_affected()))
     }
 }
 

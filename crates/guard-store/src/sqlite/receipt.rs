@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use super::archive::escalation;
 use crate::error::unavailable;
 use crate::row::Columns;
 
@@ -38,6 +39,31 @@ pub(super) async fn read_receipt(
         })
     })
     .transpose()
+}
+
+/// What the server is to do about a receipt whose commit it did not hear of.
+pub(super) async fn read_consequence(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+    receipt: &Receipt,
+) -> Result<Consequence, StorageError> {
+    if receipt
+        .execution
+        .as_ref()
+        .is_some_and(|execution| execution.state.is_undelivered())
+    {
+        return Ok(Consequence::Dispatch);
+    }
+    let row = sqlx::query(
+        "SELECT * FROM escalations WHERE tenant = ?1 AND event_id = ?2 AND execution_id IS NULL",
+    )
+    .bind(tenant.as_str())
+    .bind(receipt.event_id.as_uuid())
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable)?;
+    let escalation = row.as_ref().map(escalation).transpose()?;
+    Ok(escalation.map_or(Consequence::None, Consequence::Announce))
 }
 
 /// The decision of a row of `audit_log`.

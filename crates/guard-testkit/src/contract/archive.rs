@@ -216,6 +216,7 @@ pub async fn the_audit_is_walked_in_order<S: Storage + 'static>(world: World<S>)
         position = reached;
     }
     assert_eq!(seen, expected);
+    world.clock.advance(TimeDelta::milliseconds(1));
     let late = world.record("user_offboarding", "low", "{}").await;
     let (records, _) = world
         .store

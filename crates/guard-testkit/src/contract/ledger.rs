@@ -353,7 +353,24 @@ pub async fn receipts_are_found<S: Storage + 'static>(world: World<S>) {
     let found = world.store.find_receipts(&asked).await.unwrap();
     assert_eq!(found[0].as_ref().unwrap().decision, known.decision);
     assert_eq!(found[0].as_ref().unwrap().execution, known.execution);
+    assert_eq!(
+        found[0].as_ref().unwrap().consequence,
+        Consequence::Dispatch
+    );
     assert_eq!(found[1], None);
+    let paged = world
+        .record("health_check_failed", "high", r#"{"service":"db"}"#)
+        .await;
+    let found = world
+        .store
+        .find_receipts(&[(default_tenant(), paged.event_id)])
+        .await
+        .unwrap();
+    assert_eq!(
+        found[0].as_ref().unwrap().consequence,
+        paged.consequence,
+        "it is still to be announced"
+    );
 }
 
 pub async fn awkward_texts_are_kept<S: Storage + 'static>(world: World<S>) {

@@ -526,6 +526,16 @@ pub async fn an_execution_is_redriven<S: Storage + 'static>(world: World<S>) {
     assert_eq!(new.redrive_of, Some(id));
     assert_eq!((new.state, new.attempts), (ExecutionState::Queued, 0));
     assert_eq!(new.deadline, world.clock.now() + TimeDelta::hours(1));
+    let twice = world
+        .store
+        .redrive(&tenant, id, TimeDelta::hours(1), &actor)
+        .await
+        .unwrap();
+    assert_eq!(
+        twice,
+        RedriveOutcome::Open(new.id),
+        "a repeated order is one order"
+    );
     let claimed = world.claim_one().await;
     assert_eq!(claimed.execution.id, new.id);
     assert_eq!(claimed.params, r#"{"host":"a"}"#);
@@ -584,4 +594,89 @@ pub async fn the_next_due_moment_is_known<S: Storage + 'static>(world: World<S>)
     assert_eq!(due().await, Some(now + CONFIRM));
     world.finish(id, true).await;
     assert_eq!(due().await, None);
+}
+
+pub async fn a_run_that_began_is_never_dead<S: Storage + 'static>(world: World<S>) {
+    let world = world.with_rules().await;
+    let id = world.queue().await;
+    let claimed = world.claim_one().await;
+    world.start(id, "7").await;
+    // n8n's own answer says that nothing ran: the workflow knows better.
+    let at = world.clock.now();
+    world
+        .store
+        .settle(&claimed, &failed(false, NextStep::Retry { at }))
+        .await
+        .unwrap();
+    world.clock.advance(CONFIRM);
+    let expired = world.store.expire(10).await.unwrap();
+    assert_eq!(expired[0].execution.state, ExecutionState::Unconfirmed);
+    world.clock.advance(-TimeDelta::minutes(6));
+    assert!(!world.may_fire_again().await, "it keeps its cooldown");
+}
+
+pub async fn the_failure_of_a_repeated_delivery_is_not_that_of_the_run<S: Storage + 'static>(
+    world: World<S>,
+) {
+    let world = world.with_rules().await;
+    let id = world.queue().await;
+    let first = world.claim_one().await;
+    let at = world.clock.now();
+    world
+        .store
+        .settle(&first, &failed(true, NextStep::Retry { at }))
+        .await
+        .unwrap();
+    let second = world.claim_one().await;
+    world.start(id, "7").await;
+    // The second delivery was told to stop, and n8n calls that an error.
+    let settled = world
+        .store
+        .settle(&second, &failed(true, NextStep::Fail))
+        .await
+        .unwrap();
+    assert_eq!(settled.execution.state, ExecutionState::Started);
+    assert!(matches!(
+        world.finish(id, true).await,
+        FinishOutcome::Finished(_)
+    ));
+}
+
+pub async fn a_cooldown_is_released_only_by_who_claimed_it<S: Storage + 'static>(world: World<S>) {
+    let world = world.with_rules().await;
+    let (tenant, actor) = (default_tenant(), Actor::system("test"));
+    let first = world.queue().await;
+    let claimed = world.claim_one().await;
+    world
+        .store
+        .settle(&claimed, &failed(false, NextStep::GiveUp))
+        .await
+        .unwrap();
+    let again = world
+        .store
+        .redrive(&tenant, first, TimeDelta::hours(1), &actor);
+    let RedriveOutcome::Redriven(redriven) = again.await.unwrap() else {
+        panic!()
+    };
+    let delivered = world.claim_one().await;
+    world
+        .store
+        .settle(&delivered, &acknowledged())
+        .await
+        .unwrap();
+    world.finish(redriven.id, true).await;
+    // A new event claims the cooldown; the end of an older execution must not free it.
+    let owner = world.queue().await;
+    let claimed = world.claim_one().await;
+    world.store.settle(&claimed, &acknowledged()).await.unwrap();
+    let third = world
+        .store
+        .redrive(&tenant, first, TimeDelta::hours(1), &actor);
+    let RedriveOutcome::Redriven(third) = third.await.unwrap() else {
+        panic!()
+    };
+    assert_ne!(third.id, owner);
+    let cancelled = world.store.cancel(&tenant, third.id, &actor).await.unwrap();
+    assert!(matches!(cancelled, CancelOutcome::Cancelled(_)));
+    assert!(!world.may_fire_again().await);
 }

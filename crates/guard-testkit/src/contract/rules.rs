@@ -113,12 +113,32 @@ pub async fn a_callback_key_is_made_once<S: Storage + 'static>(world: World<S>) 
     let world = world.with_rules().await;
     let tenant = default_tenant();
     assert_eq!(
-        world.store.callback_key(&tenant, [1; 32]).await.unwrap(),
+        world
+            .store
+            .make_callback_key(&tenant, [1; 32])
+            .await
+            .unwrap(),
         [1; 32]
     );
     assert_eq!(
-        world.store.callback_key(&tenant, [2; 32]).await.unwrap(),
+        world
+            .store
+            .make_callback_key(&tenant, [2; 32])
+            .await
+            .unwrap(),
         [1; 32]
+    );
+    assert_eq!(
+        world.store.find_callback_key(&tenant).await.unwrap(),
+        Some([1; 32])
+    );
+    assert_eq!(
+        world
+            .store
+            .find_callback_key(&crate::tenant("nobody"))
+            .await
+            .unwrap(),
+        None
     );
     world.store.ping().await.unwrap();
 }

@@ -12,9 +12,11 @@ use crate::row::Columns;
 use crate::sqlite::SqliteStore;
 
 macro_rules! select_audit {
-    ($filter:literal) => {
+    ($index:literal, $filter:literal) => {
         concat!(
-            "SELECT * FROM audit_log WHERE tenant = ?1 AND audit_id >= ?2 AND audit_id < ?3 AND ",
+            "SELECT * FROM audit_log ",
+            $index,
+            " WHERE tenant = ?1 AND audit_id >= ?2 AND audit_id < ?3 AND ",
             $filter,
             " ORDER BY audit_id DESC LIMIT ?4"
         )
@@ -32,12 +34,18 @@ impl SqliteStore {
             AuditFilter {
                 event_id: Some(_), ..
             } => {
-                select_audit!("event_id = ?5 AND (?6 IS NULL OR rule_id = ?6)")
+                select_audit!(
+                    "INDEXED BY audit_log_by_event",
+                    "event_id = ?5 AND (?6 IS NULL OR rule_id = ?6)"
+                )
             }
             AuditFilter {
                 rule_id: Some(_), ..
-            } => select_audit!("?5 IS NULL AND rule_id = ?6"),
-            _ => select_audit!("?5 IS NULL AND ?6 IS NULL"),
+            } => select_audit!(
+                "INDEXED BY audit_log_by_rule",
+                "?5 IS NULL AND rule_id = ?6"
+            ),
+            _ => select_audit!("", "?5 IS NULL AND ?6 IS NULL"),
         };
         let (least, below) = id_range(page, filter.since, filter.until);
         let rows = sqlx::query(statement)
@@ -63,7 +71,15 @@ impl SqliteStore {
     ) -> Result<(Vec<AuditRecord>, AuditPosition), StorageError> {
         let mut connection = self.reader.acquire().await.map_err(unavailable)?;
         let chains =
-            sqlx::query("SELECT DISTINCT chain FROM audit_log WHERE tenant = ?1 ORDER BY chain")
+            sqlx::query(
+            // A loose scan: one step in the index for each chain.
+            "WITH RECURSIVE chains (chain) AS (
+                 SELECT min(chain) FROM audit_log WHERE tenant = ?1
+                 UNION ALL
+                 SELECT (SELECT min(chain) FROM audit_log WHERE tenant = ?1 AND chain > chains.chain)
+                 FROM chains WHERE chains.chain IS NOT NULL)
+             SELECT chain FROM chains WHERE chain IS NOT NULL",
+        )
                 .bind(tenant.as_str())
                 .fetch_all(&mut *connection)
                 .await

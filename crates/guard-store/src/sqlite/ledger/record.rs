@@ -1,7 +1,7 @@
 //! The rows of one decision.
 
 use guard_app::ports::{Consequence, ExecutionBrief, Intake, Receipt, StorageError, random_tail};
-use guard_domain::{Escalation, EscalationId, ExecutionId, ExecutionState, TenantId};
+use guard_domain::{Escalation, EscalationId, ExecutionId, ExecutionState, TenantId, id};
 use guard_policy::{CooldownClaim, Effect, Verdict};
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
@@ -129,7 +129,8 @@ impl Commit<'_> {
         let (Some(rule_id), Some(version)) = (&decision.rule_id, decision.rule_version) else {
             return Ok(None);
         };
-        let id = ExecutionId::new(self.now, random_tail(self.store.random.as_ref()));
+        let tail = id::counted(self.audit.count(), random_tail(self.store.random.as_ref()));
+        let id = ExecutionId::new(self.now, tail);
         let state = if *dry_run {
             ExecutionState::DryRun
         } else {

@@ -19,7 +19,7 @@ impl SqliteStore {
         let skip: Vec<_> = request.skip.iter().map(PlaybookName::as_str).collect();
         let skip = serde_json::to_string(&skip).unwrap_or_else(|_| "[]".to_owned());
         let due = sqlx::query(
-            "SELECT x.tenant, x.execution_id FROM rule_executions x
+            "SELECT x.tenant, x.execution_id FROM rule_executions x INDEXED BY rule_executions_due
              WHERE x.state IN ('queued', 'dispatching') AND x.next_attempt_at <= ?1 AND x.deadline > ?1
                AND x.playbook NOT IN (SELECT value FROM json_each(?2))
                AND NOT EXISTS (
@@ -37,10 +37,12 @@ impl SqliteStore {
         .map_err(unavailable)?;
         let mut claimed = Vec::with_capacity(due.len());
         for row in &due {
-            let (tenant, id) = key(row)?;
-            claimed.push(take(&mut transaction, tenant, id, request, now).await?);
+            match take(&mut transaction, row, request, now).await {
+                Ok(taken) => claimed.push(taken),
+                Err(error) => quarantine(&mut transaction, row, error, now).await?,
+            }
         }
-        if !claimed.is_empty() {
+        if !due.is_empty() {
             commit(transaction).await?;
         }
         Ok(claimed)
@@ -65,35 +67,76 @@ impl SqliteStore {
         .map_err(unavailable)?;
         let mut expired = Vec::with_capacity(due.len());
         for row in &due {
-            let (tenant, id) = key(row)?;
-            let before = read(&mut transaction, &tenant, id).await?;
-            let why = match (before.state, &before.message) {
-                (ExecutionState::Acknowledged, _) => {
-                    "n8n took it, and no result was reported in time".to_owned()
-                }
-                (ExecutionState::Started, _) => {
-                    "the workflow began, and reported no result in time".to_owned()
-                }
-                (_, Some(message)) => {
-                    format!("its deadline has passed; the last attempt: {message}")
-                }
-                (_, None) => "its deadline has passed".to_owned(),
-            };
-            let escalation = self
-                .end_without_proof(&mut transaction, &tenant, &before, &why, now)
-                .await?;
-            let execution = read(&mut transaction, &tenant, id).await?;
-            expired.push(Settled {
-                tenant,
-                execution,
-                escalation,
-            });
+            match self.expire_one(&mut transaction, row, now).await {
+                Ok(settled) => expired.push(settled),
+                Err(error) => quarantine(&mut transaction, row, error, now).await?,
+            }
         }
-        if !expired.is_empty() {
+        if !due.is_empty() {
             commit(transaction).await?;
         }
         Ok(expired)
     }
+
+    async fn expire_one(
+        &self,
+        connection: &mut SqliteConnection,
+        row: &SqliteRow,
+        now: DateTime<Utc>,
+    ) -> Result<Settled, StorageError> {
+        let (tenant, id) = key(row)?;
+        let before = read(connection, &tenant, id).await?;
+        let why = match (before.state, &before.message) {
+            (ExecutionState::Acknowledged, _) => {
+                "n8n took it, and no result was reported in time".to_owned()
+            }
+            (ExecutionState::Started, _) => {
+                "the workflow began, and reported no result in time".to_owned()
+            }
+            (_, Some(message)) => format!("its deadline has passed; the last attempt: {message}"),
+            (_, None) => "its deadline has passed".to_owned(),
+        };
+        let escalation = self
+            .end_without_proof(connection, &tenant, &before, &why, now)
+            .await?;
+        let execution = read(connection, &tenant, id).await?;
+        Ok(Settled {
+            tenant,
+            execution,
+            escalation,
+        })
+    }
+}
+
+/// Takes a damaged row out of the way, so that it does not hold up the others.
+async fn quarantine(
+    connection: &mut SqliteConnection,
+    row: &SqliteRow,
+    error: StorageError,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let StorageError::Inconsistent { .. } = error else {
+        return Err(error);
+    };
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "a damaged execution is set aside as dead"
+    );
+    sqlx::query(
+        "UPDATE rule_executions SET state = 'dead', message = ?3, finished_at = ?4
+         WHERE tenant = ?1 AND execution_id = ?2",
+    )
+    .bind(row.try_get::<String, _>("tenant").map_err(unavailable)?)
+    .bind(
+        row.try_get::<Vec<u8>, _>("execution_id")
+            .map_err(unavailable)?,
+    )
+    .bind(error.to_string())
+    .bind(micros(now))
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(())
 }
 
 fn key(row: &SqliteRow) -> Result<(TenantId, ExecutionId), StorageError> {
@@ -108,11 +151,11 @@ fn key(row: &SqliteRow) -> Result<(TenantId, ExecutionId), StorageError> {
 /// Claims one execution, and notes that an attempt begins: from here on it may have run.
 async fn take(
     connection: &mut SqliteConnection,
-    tenant: TenantId,
-    id: ExecutionId,
+    row: &SqliteRow,
     request: &ClaimRequest,
     now: DateTime<Utc>,
 ) -> Result<Claimed, StorageError> {
+    let (tenant, id) = key(row)?;
     let lease = TimeDelta::from_std(request.lease).unwrap_or(TimeDelta::MAX);
     sqlx::query(
         "UPDATE rule_executions
@@ -147,9 +190,10 @@ async fn take(
         sqlx::query("SELECT body, received_at FROM events WHERE tenant = ?1 AND event_id = ?2")
             .bind(tenant.as_str())
             .bind(execution.event_id.as_uuid())
-            .fetch_one(connection)
+            .fetch_optional(connection)
             .await
-            .map_err(unavailable)?;
+            .map_err(unavailable)?
+            .ok_or_else(|| columns.wrong("event_id", "its event is gone".to_owned()))?;
     Ok(Claimed {
         epoch: columns.unsigned("epoch")?,
         params: columns.get("params")?,

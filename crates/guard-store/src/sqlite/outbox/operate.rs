@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use guard_app::ports::{Actor, CancelOutcome, RedriveOutcome, StorageError, random_tail};
 use guard_domain::{ExecutionId, ExecutionState, TenantId};
 use sqlx::SqliteConnection;
+use uuid::Uuid;
 
 use super::super::audit::{Head, Record, Subject};
 use super::super::execution::{execution, read, read_row, release_unless_run, set_state};
@@ -66,6 +67,18 @@ impl SqliteStore {
         let state = execution(&row)?.state;
         if !state.may_redrive() {
             return Ok(RedriveOutcome::Refused(state));
+        }
+        let open: Option<Uuid> = sqlx::query_scalar(
+            "SELECT execution_id FROM rule_executions
+             WHERE tenant = ?1 AND redrive_of = ?2 AND state IN ('queued', 'dispatching', 'acknowledged', 'started')",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        if let Some(open) = open {
+            return Ok(RedriveOutcome::Open(ExecutionId::from_uuid(open)));
         }
         let now = self.clock.now();
         let new = ExecutionId::new(now, random_tail(self.random.as_ref()));

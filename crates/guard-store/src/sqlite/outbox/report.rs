@@ -68,6 +68,7 @@ impl SqliteStore {
         now: DateTime<Utc>,
     ) -> Result<Option<Escalation>, StorageError> {
         let (id, dispatching) = (current.id, current.state == ExecutionState::Dispatching);
+        let started = current.state == ExecutionState::Started;
         match &report.next {
             NextStep::Acknowledge { confirm_within } => {
                 acknowledge(connection, tenant, id, now, *confirm_within).await?;
@@ -93,7 +94,8 @@ impl SqliteStore {
                     .end_without_proof(connection, tenant, current, detail, now)
                     .await;
             }
-            NextStep::Fail if dispatching || current.state == ExecutionState::Started => {
+            // Of several deliveries, the one that failed may be another than the one that started.
+            NextStep::Fail if dispatching || (started && current.attempts == 1) => {
                 let message = Some(report.detail.as_str());
                 let failed = ExecutionState::Failed;
                 set_state(connection, tenant, id, failed, message, Some(now)).await?;

@@ -1,0 +1,279 @@
+//! What happens when the disk, the data or the caller fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use guard_app::ports::{CommitOutcome, Ledger, RuleStore, StorageError};
+use guard_domain::TenantId;
+use guard_store::{GENESIS, SqliteStore, StoreSettings, link_hash};
+use guard_testkit::contract::{World, recorded};
+use guard_testkit::{FakeClock, SeededRandom, event_body};
+use sqlx::{Connection, Row, SqliteConnection};
+
+struct Fixture {
+    world: World<SqliteStore>,
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+async fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guard.db");
+    let (clock, random) = (
+        Arc::new(FakeClock::new()),
+        Arc::new(SeededRandom::default()),
+    );
+    let settings = StoreSettings {
+        timeout: Duration::from_secs(2),
+        ..StoreSettings::default()
+    };
+    let store = SqliteStore::open(&path, clock.clone(), random.clone(), settings)
+        .await
+        .unwrap();
+    let world = World {
+        store: Arc::new(store),
+        clock,
+        random,
+    }
+    .with_rules()
+    .await;
+    Fixture {
+        world,
+        path,
+        _folder: folder,
+    }
+}
+
+impl Fixture {
+    /// Another connection to the same file.
+    async fn connect(&self) -> SqliteConnection {
+        SqliteConnection::connect(&format!("sqlite://{}", self.path.display()))
+            .await
+            .unwrap()
+    }
+
+    async fn execute(&self, statement: &'static str) {
+        sqlx::query(statement)
+            .execute(&mut self.connect().await)
+            .await
+            .unwrap();
+    }
+
+    async fn count(&self, statement: &'static str) -> i64 {
+        sqlx::query_scalar(statement)
+            .fetch_one(&mut self.connect().await)
+            .await
+            .unwrap()
+    }
+
+    async fn batch(&self, contexts: &[&str]) -> Vec<guard_app::ports::Intake> {
+        let mut batch = Vec::new();
+        for context in contexts {
+            batch.push(
+                self.world
+                    .intake(&event_body("user_offboarding", "low", context), None)
+                    .await,
+            );
+        }
+        batch
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_the_database_refuses_does_not_take_the_others_down() {
+    let fixture = fixture().await;
+    let mut batch = fixture.batch(&["{}", "{}", "{}", "{}", "{}"]).await;
+    batch[3].event_id = batch[0].event_id;
+    let outcomes = fixture.world.commit(&batch).await;
+    for (index, outcome) in outcomes.iter().enumerate() {
+        match (index, outcome) {
+            (3, CommitOutcome::Rejected(_)) => {}
+            (3, other) => panic!("{other:?}"),
+            (_, outcome) => assert_eq!(recorded(outcome).event_id, batch[index].event_id),
+        }
+    }
+    assert_eq!(fixture.count("SELECT count(*) FROM events").await, 4);
+    assert_eq!(
+        fixture
+            .count("SELECT count(*) FROM audit_log WHERE action = 'decision'")
+            .await,
+        4
+    );
+    verify_chains(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers() {
+    let fixture = fixture().await;
+    fixture.world.record("user_offboarding", "low", "{}").await;
+    let big = format!(r#"{{"big":"{}"}}"#, "x".repeat(60_000));
+    fixture
+        .world
+        .store
+        .limit_pages(Some(fixture.count("PRAGMA page_count").await + 8))
+        .await
+        .unwrap();
+    let batch = fixture.batch(&[&big, &big, &big]).await;
+    let error = fixture
+        .world
+        .store
+        .commit(&batch, &World::<SqliteStore>::terms())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)
+        ),
+        "{error:?}"
+    );
+    assert_eq!(
+        fixture.count("SELECT count(*) FROM events").await,
+        1,
+        "nothing is half done"
+    );
+    fixture.world.store.limit_pages(None).await.unwrap();
+    let outcomes = fixture.world.commit(&batch).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, CommitOutcome::Recorded(_)))
+    );
+    verify_chains(&fixture).await;
+}
+
+#[tokio::test]
+async fn the_chain_holds_over_commits_that_broke_off() {
+    let fixture = fixture().await;
+    for _ in 0..3 {
+        fixture.world.record("user_offboarding", "low", "{}").await;
+    }
+    // Callers whose patience ends somewhere in the middle of a commit.
+    for micros in (0..2000).step_by(100) {
+        let batch = fixture.batch(&["{}", "{}"]).await;
+        let terms = World::<SqliteStore>::terms();
+        let commit = fixture.world.store.commit(&batch, &terms);
+        let _ = tokio::time::timeout(Duration::from_micros(micros), commit).await;
+    }
+    for _ in 0..3 {
+        fixture.world.record("user_offboarding", "low", "{}").await;
+    }
+    let recorded = fixture.count("SELECT count(*) FROM events").await;
+    let decided = fixture
+        .count("SELECT count(*) FROM audit_log WHERE action = 'decision'")
+        .await;
+    assert_eq!(
+        recorded, decided,
+        "an event and its record come together or not at all"
+    );
+    verify_chains(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {
+    let fixture = fixture().await;
+    for host in ["a", "b"] {
+        fixture
+            .world
+            .record(
+                "security_threat",
+                "high",
+                &format!(r#"{{"host":"{host}"}}"#),
+            )
+            .await;
+    }
+    fixture
+        .execute("UPDATE rule_executions SET playbook = 'NOT A SLUG' WHERE params LIKE '%\"a\"%'")
+        .await;
+    let claimed = fixture.world.claim(10, &[]).await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].params, r#"{"host":"b"}"#);
+    assert_eq!(
+        fixture
+            .count("SELECT count(*) FROM rule_executions WHERE state = 'dead'")
+            .await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn damaged_rules_are_named_by_table_column_and_key() {
+    let fixture = fixture().await;
+    fixture
+        .execute("UPDATE rules SET version = -1 WHERE rule_id = 'page'")
+        .await;
+    fixture
+        .execute("UPDATE rule_revisions SET members = '[[\"page\",-1]]' WHERE revision = 1")
+        .await;
+    let error = fixture
+        .world
+        .store
+        .live(&TenantId::default_tenant())
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("inconsistent data in `rules.version` of `page`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_lock_is_exclusive_until_it_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guard.db");
+    let lock = SqliteStore::lock(&path).unwrap();
+    assert!(
+        SqliteStore::lock(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("in use by another server")
+    );
+    drop(lock);
+    SqliteStore::lock(&path).unwrap();
+}
+
+/// Recomputes every link from what is stored.
+async fn verify_chains(fixture: &Fixture) {
+    let mut connection = fixture.connect().await;
+    let mut records: BTreeMap<(Vec<u8>, i64), Vec<[u8; 32]>> = BTreeMap::new();
+    let rows =
+        sqlx::query("SELECT chain, link, hash FROM audit_log ORDER BY chain, link, position");
+    for row in rows.fetch_all(&mut connection).await.unwrap() {
+        let hash: Vec<u8> = row.get("hash");
+        records
+            .entry((row.get("chain"), row.get("link")))
+            .or_default()
+            .push(hash.try_into().unwrap());
+    }
+    let links = sqlx::query("SELECT * FROM audit_links ORDER BY chain, link");
+    let links = links.fetch_all(&mut connection).await.unwrap();
+    assert!(links.len() > 1);
+    let mut head: (Vec<u8>, i64, [u8; 32]) = (Vec::new(), 0, GENESIS);
+    for row in &links {
+        let (chain, link): (Vec<u8>, i64) = (row.get("chain"), row.get("link"));
+        if chain != head.0 {
+            head = (chain.clone(), 0, GENESIS);
+        }
+        assert_eq!(link, head.1 + 1, "links are counted without a hole");
+        assert_eq!(row.get::<Vec<u8>, _>("previous"), head.2);
+        let of_link = records.remove(&(chain.clone(), link)).unwrap();
+        assert_eq!(
+            row.get::<i64, _>("records"),
+            i64::try_from(of_link.len()).unwrap()
+        );
+        let hash = link_hash(&head.2, &of_link);
+        assert_eq!(row.get::<Vec<u8>, _>("hash"), hash);
+        head = (chain, link, hash);
+    }
+    assert!(records.is_empty(), "every record has its link");
+}
