@@ -13,3 +13,8 @@ pub mod system;
 pub mod wiring;
 
 mod commands;
+
+/// The examples of the project's README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -157,7 +157,7 @@ fn default_tenant() -> TenantId {
 }
 
 /// Makes a test of every case of the contract. `$world` is an async function that opens a fresh database; it gives a
-/// [`World`](crate::contract::World) and whatever must live as long.
+/// [`World`] and whatever must live as long.
 #[macro_export]
 macro_rules! storage_contract {
     ($world:path) => {

@@ -53,7 +53,7 @@ async fn decisions_and_acts_are_on_record() {
     assert_eq!(one.body["items"][0]["decision"], "ignored");
     app.request(Method::GET, "/v1/audit", API_KEY, &[], "")
         .await
-        .is_problem(403, "forbidden", "audit:read");
+        .problem(403, "forbidden", "audit:read");
 }
 
 #[tokio::test]
@@ -84,8 +84,8 @@ async fn a_siem_walks_it_oldest_first_and_comes_back() {
     assert_eq!(more.body["items"].as_array().unwrap().len(), 1);
     app.get("/v1/audit?after=&rule_id=quiet")
         .await
-        .is_problem(422, "validation", "`limit` alone");
+        .problem(422, "validation", "`limit` alone");
     app.get("/v1/audit?after=AAAA")
         .await
-        .is_problem(422, "validation", "cursor");
+        .problem(422, "validation", "cursor");
 }

@@ -63,19 +63,19 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
     let path = "/v1/events/batch";
     app.post(path, API_KEY, "{}")
         .await
-        .is_problem(400, "malformed-json", "JSON array");
+        .problem(400, "malformed-json", "JSON array");
     let empty = app.post(path, API_KEY, "[]").await.is(200);
     assert_eq!(empty.body["items"].as_array().unwrap().len(), 0);
     let many = format!("[{}]", vec!["1"; 1001].join(","));
     app.post(path, API_KEY, many)
         .await
-        .is_problem(413, "too-large", "1001");
+        .problem(413, "too-large", "1001");
     app.post(path, API_KEY, " ".repeat(4 * 1024 * 1024 + 1))
         .await
-        .is_problem(413, "too-large", "4194304");
+        .problem(413, "too-large", "4194304");
     app.post(path, "", "[]")
         .await
-        .is_problem(401, "unauthorized", "");
+        .problem(401, "unauthorized", "");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn start_and_result_close_the_loop() {
     };
     assert_eq!(start("231").await.is(200).text("state"), "started");
     start(r#""231""#).await.is(200);
-    start("232").await.is_problem(
+    start("232").await.problem(
         409,
         "conflict",
         "another delivery of this execution has started",
@@ -42,9 +42,7 @@ async fn start_and_result_close_the_loop() {
         "succeeded",
         "a repeat changes nothing"
     );
-    start("231")
-        .await
-        .is_problem(409, "conflict", "`succeeded`");
+    start("231").await.problem(409, "conflict", "`succeeded`");
     let found = app.get(&path).await.is(200);
     insta::assert_json_snapshot!(found.body, { ".id" => "[id]", ".event_id" => "[id]" }, @r#"
     {
@@ -106,16 +104,16 @@ async fn foreign_forged_and_expired_tokens_are_refused() {
     assert_ne!(other, id);
     start(others_token)
         .await
-        .is_problem(401, "unauthorized", "callback token");
+        .problem(401, "unauthorized", "callback token");
     start(ADMIN_KEY.to_owned())
         .await
-        .is_problem(401, "unauthorized", "callback token");
+        .problem(401, "unauthorized", "callback token");
     let mut forged = own.clone();
     let last = forged.pop().unwrap();
     forged.push(if last == '0' { '1' } else { '0' });
     start(forged)
         .await
-        .is_problem(401, "unauthorized", "callback token");
+        .problem(401, "unauthorized", "callback token");
     let parts: Vec<&str> = own.splitn(3, '_').collect();
     let later = format!(
         "{}_{}_{}",
@@ -125,10 +123,10 @@ async fn foreign_forged_and_expired_tokens_are_refused() {
     );
     start(later)
         .await
-        .is_problem(401, "unauthorized", "callback token");
+        .problem(401, "unauthorized", "callback token");
     start(String::new())
         .await
-        .is_problem(401, "unauthorized", "Bearer");
+        .problem(401, "unauthorized", "Bearer");
     app.clock
         .advance(TimeDelta::hours(25) - TimeDelta::seconds(1));
     let path = format!("/v1/executions/{id}/result");
@@ -138,7 +136,7 @@ async fn foreign_forged_and_expired_tokens_are_refused() {
     app.clock.advance(TimeDelta::seconds(1));
     start(own)
         .await
-        .is_problem(401, "unauthorized", "callback token");
+        .problem(401, "unauthorized", "callback token");
 }
 
 #[tokio::test]
@@ -149,23 +147,23 @@ async fn wrong_bodies_are_told() {
     let start = format!("{path}/start");
     app.post(&start, &token, "{}")
         .await
-        .is_problem(422, "validation", "n8n_execution_id");
+        .problem(422, "validation", "n8n_execution_id");
     app.post(&start, &token, r#"{"n8n_execution_id":""}"#)
         .await
-        .is_problem(422, "validation", "/n8n_execution_id");
+        .problem(422, "validation", "/n8n_execution_id");
     app.post(&start, &token, "{")
         .await
-        .is_problem(400, "malformed-json", "malformed");
+        .problem(400, "malformed-json", "malformed");
     app.post(&start, &token, r#"{"n8n_execution_id":null}"#)
         .await
-        .is_problem(422, "validation", "a string or a whole number");
+        .problem(422, "validation", "a string or a whole number");
     let result = format!("{path}/result");
     app.post(&result, &token, r#"{"status":"failed","data":"\ud800"}"#)
         .await
-        .is_problem(400, "malformed-json", "surrogate");
+        .problem(400, "malformed-json", "surrogate");
     app.post(&result, &token, r#"{"status":"done"}"#)
         .await
-        .is_problem(422, "validation", "succeeded");
+        .problem(422, "validation", "succeeded");
 }
 
 #[tokio::test]
@@ -185,7 +183,7 @@ async fn silence_is_unconfirmed_and_a_late_result_is_taken() {
             r#"{"n8n_execution_id":"1"}"#,
         )
         .await;
-    start.is_problem(409, "conflict", "`unconfirmed`");
+    start.problem(409, "conflict", "`unconfirmed`");
     let late = app
         .post(
             &format!("{path}/result"),

@@ -59,31 +59,31 @@ async fn wrong_scopes_and_reasons_are_told() {
     let pause = |body: &'static str| app.post("/v1/pause", ADMIN_KEY, body);
     pause(r#"{"scope":"everything","reason":"x"}"#)
         .await
-        .is_problem(422, "validation", "/scope");
+        .problem(422, "validation", "/scope");
     pause(r#"{"scope":"rule:recovr","reason":"x"}"#)
         .await
-        .is_problem(
+        .problem(
             422,
             "validation",
             "no live rule has the id `recovr`; did you mean `recover`?",
         );
     pause(r#"{"scope":"playbook:nothing","reason":"x"}"#)
         .await
-        .is_problem(422, "validation", "triggers the playbook");
+        .problem(422, "validation", "triggers the playbook");
     pause(r#"{"scope":"rule:A B","reason":"x"}"#)
         .await
-        .is_problem(422, "validation", "/scope");
+        .problem(422, "validation", "/scope");
     pause(r#"{"scope":"all","reason":" "}"#)
         .await
-        .is_problem(422, "validation", "/reason");
+        .problem(422, "validation", "/reason");
     pause(r#"{"scope":"all"}"#)
         .await
-        .is_problem(422, "validation", "reason");
+        .problem(422, "validation", "reason");
     pause(r#"{"scope":"all","reason":"x","until":1}"#)
         .await
-        .is_problem(422, "validation", "until");
+        .problem(422, "validation", "until");
     let may_not = app
         .post("/v1/pause", API_KEY, r#"{"scope":"all","reason":"x"}"#)
         .await;
-    may_not.is_problem(403, "forbidden", "executions:write");
+    may_not.problem(403, "forbidden", "executions:write");
 }

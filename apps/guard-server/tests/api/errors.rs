@@ -12,7 +12,7 @@ async fn wrong_fields_are_named_with_the_nearest_word() {
     let answer = app
         .post("/events", API_KEY, body)
         .await
-        .is_problem(422, "validation", "errors");
+        .problem(422, "validation", "errors");
     insta::assert_json_snapshot!(answer.body["errors"], @r#"
     [
       {
@@ -47,16 +47,14 @@ async fn wrong_fields_are_named_with_the_nearest_word() {
 async fn bytes_that_are_no_json_are_malformed() {
     let app = TestApp::start().await;
     for body in ["", "{", "{\"a\": \"\\ud800\"}", "nonsense"] {
-        app.post("/events", API_KEY, body).await.is_problem(
-            400,
-            "malformed-json",
-            "malformed JSON",
-        );
+        app.post("/events", API_KEY, body)
+            .await
+            .problem(400, "malformed-json", "malformed JSON");
     }
     app.post("/events", API_KEY, vec![0xff, 0xfe])
         .await
-        .is_problem(400, "malformed-json", "UTF-8");
-    app.post("/events", API_KEY, "[]").await.is_problem(
+        .problem(400, "malformed-json", "UTF-8");
+    app.post("/events", API_KEY, "[]").await.problem(
         422,
         "validation",
         "an event is a JSON object",
@@ -71,12 +69,12 @@ async fn bodies_are_bounded_and_typed() {
     app.post("/events", API_KEY, padded(exact)).await.is(200);
     app.post("/events", API_KEY, padded(exact + 1))
         .await
-        .is_problem(413, "too-large", "131072");
+        .problem(413, "too-large", "131072");
     let text = [("content-type", "text/plain")];
     let answer = app
         .request(Method::POST, "/events", API_KEY, &text, padded(0))
         .await;
-    answer.is_problem(415, "unsupported-media-type", "application/json");
+    answer.problem(415, "unsupported-media-type", "application/json");
     app.request(Method::POST, "/events", API_KEY, &[], padded(0))
         .await
         .is(200);
@@ -91,17 +89,17 @@ async fn unknown_paths_and_methods_are_problems_too() {
     let app = TestApp::start().await;
     app.get("/nowhere")
         .await
-        .is_problem(404, "not-found", "/nowhere");
+        .problem(404, "not-found", "/nowhere");
     app.get("/v1/events/not-an-id")
         .await
-        .is_problem(404, "not-found", "nothing of this id");
+        .problem(404, "not-found", "nothing of this id");
     app.get("/v1/events/019a0000-0000-7000-8000-000000000001")
         .await
-        .is_problem(404, "not-found", "no such event");
+        .problem(404, "not-found", "no such event");
     let delete = app
         .request(Method::DELETE, "/events", ADMIN_KEY, &[], "")
         .await;
-    let delete = delete.is_problem(405, "method-not-allowed", "does not take this method");
+    let delete = delete.problem(405, "method-not-allowed", "does not take this method");
     assert!(delete.headers["allow"].to_str().unwrap().contains("POST"));
 }
 
@@ -110,33 +108,33 @@ async fn wrong_queries_are_told() {
     let app = TestApp::start().await;
     app.get("/v1/events?limit=501")
         .await
-        .is_problem(422, "validation", "1 to 500");
+        .problem(422, "validation", "1 to 500");
     app.get("/v1/events?limit=0")
         .await
-        .is_problem(422, "validation", "1 to 500");
+        .problem(422, "validation", "1 to 500");
     app.get("/v1/events?limit=x")
         .await
-        .is_problem(422, "validation", "the query is wrong");
+        .problem(422, "validation", "the query is wrong");
     app.get("/v1/events?colour=red")
         .await
-        .is_problem(422, "validation", "colour");
+        .problem(422, "validation", "colour");
     app.get("/v1/events?decision=trigered")
         .await
-        .is_problem(422, "validation", "unknown decision");
+        .problem(422, "validation", "unknown decision");
     app.get("/v1/events?since=yesterday")
         .await
-        .is_problem(422, "validation", "RFC 3339");
+        .problem(422, "validation", "RFC 3339");
     app.get("/v1/events?cursor=AAAA")
         .await
-        .is_problem(422, "validation", "cursor");
-    app.get("/v1/executions?status=running").await.is_problem(
+        .problem(422, "validation", "cursor");
+    app.get("/v1/executions?status=running").await.problem(
         422,
         "validation",
         "unknown execution state",
     );
     app.get("/v1/executions?playbook=../x")
         .await
-        .is_problem(422, "validation", "not a slug");
+        .problem(422, "validation", "not a slug");
 }
 
 #[tokio::test]
@@ -146,13 +144,13 @@ async fn a_request_id_is_taken_over_if_it_is_one() {
     let sent = [("x-request-id", id)];
     let answer = app.request(Method::GET, "/nowhere", "", &sent, "").await;
     assert_eq!(
-        answer.is_problem(404, "not-found", id).headers["x-request-id"],
+        answer.problem(404, "not-found", id).headers["x-request-id"],
         id
     );
     let forged = [("x-request-id", "x y")];
     let answer = app.request(Method::GET, "/nowhere", "", &forged, "").await;
     assert_ne!(
-        answer.is_problem(404, "not-found", "").headers["x-request-id"],
+        answer.problem(404, "not-found", "").headers["x-request-id"],
         "x y"
     );
 }
@@ -163,7 +161,7 @@ async fn a_locked_database_answers_503_and_loses_nothing() {
     let path = app.folder.path().join("neural-guard.db");
     let other = Lock::take(&path).await;
     let answer = app.event("anomaly_detected", "low", "{}").await;
-    let answer = answer.is_problem(503, "database-unavailable", "nothing was recorded");
+    let answer = answer.problem(503, "database-unavailable", "nothing was recorded");
     let ready = app.get("/health/ready").await.is(503);
     assert_eq!(ready.body["database"]["status"], "down");
     assert!(answer.headers.contains_key("retry-after"));

@@ -256,19 +256,19 @@ async fn a_dry_server_calls_nothing() {
 async fn who_may_not_is_told_which_scope_is_missing() {
     let app = TestApp::start().await;
     let body = event_body("anomaly_detected", "low", "{}");
-    app.post("/events", "", body.clone()).await.is_problem(
+    app.post("/events", "", body.clone()).await.problem(
         401,
         "unauthorized",
         "Authorization: Bearer",
     );
     let wrong = app.post("/events", "not-the-key", body.clone()).await;
-    let wrong = wrong.is_problem(401, "unauthorized", "not valid");
+    let wrong = wrong.problem(401, "unauthorized", "not valid");
     assert_eq!(wrong.headers["www-authenticate"], "Bearer");
     assert!(!wrong.text.contains("not-the-key"));
     let read = app
         .request(Method::GET, "/v1/events", API_KEY, &[], "")
         .await;
-    read.is_problem(403, "forbidden", "executions:read");
+    read.problem(403, "forbidden", "executions:read");
     app.post("/events", ADMIN_KEY, body).await.is(200);
 }
 

@@ -43,12 +43,12 @@ async fn a_queued_execution_is_cancelled_and_a_delivered_one_is_not() {
     let path = format!("/v1/executions/{id}/cancel");
     app.post(&path, API_KEY, "")
         .await
-        .is_problem(403, "forbidden", "executions:write");
+        .problem(403, "forbidden", "executions:write");
     assert_eq!(
         app.post(&path, ADMIN_KEY, "").await.is(200).text("state"),
         "cancelled"
     );
-    app.post(&path, ADMIN_KEY, "").await.is_problem(
+    app.post(&path, ADMIN_KEY, "").await.problem(
         409,
         "conflict",
         "`cancelled` cannot be cancelled",
@@ -58,11 +58,11 @@ async fn a_queued_execution_is_cancelled_and_a_delivered_one_is_not() {
     let path = format!("/v1/executions/{delivered}/cancel");
     app.post(&path, ADMIN_KEY, "")
         .await
-        .is_problem(409, "conflict", "`acknowledged`");
+        .problem(409, "conflict", "`acknowledged`");
     let unknown = "/v1/executions/019a0000-0000-7000-8000-000000000001/cancel";
     app.post(unknown, ADMIN_KEY, "")
         .await
-        .is_problem(404, "not-found", "no such execution");
+        .problem(404, "not-found", "no such execution");
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_dead_execution_is_redriven_under_a_new_id() {
     let twice = app
         .post(&format!("/v1/executions/{id}/redrive"), ADMIN_KEY, "")
         .await;
-    twice.is_problem(409, "conflict", &new);
+    twice.problem(409, "conflict", &new);
     assert_eq!(again.text("redrive_of"), id);
     app.wait_for_state(&new, "acknowledged").await;
     assert_eq!(app.state(&id).await, "dead");
@@ -92,5 +92,5 @@ async fn a_dead_execution_is_redriven_under_a_new_id() {
     let early = app
         .post(&format!("/v1/executions/{new}/redrive"), ADMIN_KEY, "")
         .await;
-    early.is_problem(409, "conflict", "`acknowledged` cannot be redriven");
+    early.problem(409, "conflict", "`acknowledged` cannot be redriven");
 }

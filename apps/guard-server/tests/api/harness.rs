@@ -76,7 +76,7 @@ impl Answer {
 
     /// That it is a problem in the house's form, with this status and these words in it.
     #[track_caller]
-    pub(crate) fn is_problem(self, status: u16, slug: &str, words: &str) -> Self {
+    pub(crate) fn problem(self, status: u16, slug: &str, words: &str) -> Self {
         let answer = self.is(status);
         assert_eq!(answer.headers["content-type"], "application/problem+json");
         assert_eq!(

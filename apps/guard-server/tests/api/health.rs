@@ -76,7 +76,7 @@ async fn metrics_have_the_exact_names_and_are_open_on_the_machine_itself() {
     app.send(from("[::1]:5")).await.is(200);
     app.send(from("192.0.2.7:5"))
         .await
-        .is_problem(401, "unauthorized", "Bearer");
+        .problem(401, "unauthorized", "Bearer");
     app.get("/metrics").await.is(200);
     app.request(Method::GET, "/metrics", "", &[], "")
         .await

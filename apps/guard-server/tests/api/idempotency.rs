@@ -27,7 +27,7 @@ async fn a_repeated_request_is_answered_and_runs_nothing() {
     let other = event_body("backup_failed", "low", "{}");
     post(&app, "key-1", &other)
         .await
-        .is_problem(422, "idempotency-key-reused", "another body");
+        .problem(422, "idempotency-key-reused", "another body");
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn the_id_of_the_event_is_the_same_key() {
     assert_eq!(first.body["event_id"], second.body["event_id"]);
     post(&app, "other", &body)
         .await
-        .is_problem(422, "validation", "/id");
+        .problem(422, "validation", "/id");
 }
 
 #[tokio::test]
@@ -83,8 +83,8 @@ async fn bad_keys_are_refused() {
     let body = event_body("user_offboarding", "low", "{}");
     post(&app, "", &body)
         .await
-        .is_problem(422, "validation", "1 to 255");
+        .problem(422, "validation", "1 to 255");
     post(&app, &"k".repeat(256), &body)
         .await
-        .is_problem(422, "validation", "1 to 255");
+        .problem(422, "validation", "1 to 255");
 }

@@ -36,7 +36,7 @@ async fn live_rules_are_read_with_version_and_revision() {
     "#);
     app.get("/v1/rules/nope")
         .await
-        .is_problem(404, "not-found", "no live rule");
+        .problem(404, "not-found", "no live rule");
 }
 
 #[tokio::test]
@@ -90,20 +90,20 @@ async fn wrong_evaluations_are_told() {
     let post = |body: String| app.post("/v1/evaluate", ADMIN_KEY, body);
     post(format!(r#"{{"event":{event},"rules":[{{"id":"x"}}]}}"#))
         .await
-        .is_problem(422, "validation", "key `action` is required");
+        .problem(422, "validation", "key `action` is required");
     post(format!(r#"{{"event":{event},"rules":[{{"id":"x","event_type":"backup_faild","action":"ignore"}}]}}"#))
         .await
-        .is_problem(422, "validation", "did you mean `backup_failed`?");
+        .problem(422, "validation", "did you mean `backup_failed`?");
     post(r#"{"event":{"severity":"high"}}"#.to_owned())
         .await
-        .is_problem(422, "validation", "/event/event_type");
+        .problem(422, "validation", "/event/event_type");
     post("{}".to_owned())
         .await
-        .is_problem(422, "validation", "missing field `event`");
+        .problem(422, "validation", "missing field `event`");
     let may_not = app
         .post("/v1/evaluate", API_KEY, format!(r#"{{"event":{event}}}"#))
         .await;
-    may_not.is_problem(403, "forbidden", "rules:read");
+    may_not.problem(403, "forbidden", "rules:read");
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use guard_domain::{Decision, Event, EventId, EventTypes, TenantId};
+use guard_domain::{Decision, DecisionKind, Event, EventId, EventTypes, TenantId};
 use guard_policy::{Evaluation, RuleSet};
 
+use super::task::MAX_EVALUATIONS;
 use super::*;
 use crate::ports::{
-    Actor, LiveRules, MockLedger, Origin, PublishMode, Published, RuleDefinition, RuleStore,
+    Actor, Consequence, LiveRules, MockLedger, Origin, PublishMode, Published, Receipt,
+    RuleDefinition, RuleStore, StorageError,
 };
 
 /// A tenant without rules.
