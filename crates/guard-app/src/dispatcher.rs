@@ -196,7 +196,7 @@ impl Dispatcher {
                 return;
             }
         };
-        let report = self.judge(&claimed, &outcome);
+        let mut report = self.judge(&claimed, &outcome);
         metric::count_by(
             metric::DELIVERIES,
             execution.playbook.as_str(),
@@ -212,7 +212,7 @@ impl Dispatcher {
             "{}",
             report.detail
         );
-        self.feed_breakers(&claimed, &outcome).await;
+        report.escalation = self.feed_breakers(&claimed, &outcome);
         self.settle(&claimed, &report).await;
     }
 
@@ -283,7 +283,8 @@ impl Dispatcher {
         }
     }
 
-    async fn feed_breakers(&self, claimed: &Claimed, outcome: &DeliveryOutcome) {
+    /// Tells the breakers. Gives the call for a human that follows when n8n begins to refuse our token.
+    fn feed_breakers(&self, claimed: &Claimed, outcome: &DeliveryOutcome) -> Option<Escalation> {
         let (playbook, now) = (&claimed.execution.playbook, self.clock.now());
         match outcome {
             DeliveryOutcome::Unreachable { .. } | DeliveryOutcome::Busy { .. } => {
@@ -294,19 +295,19 @@ impl Dispatcher {
                 self.breakers.fail_playbook(playbook, now);
             }
             DeliveryOutcome::TokenRefused { detail, .. } => {
-                if self.breakers.refuse_playbook(playbook, now) {
-                    self.escalate_refusal(claimed, detail).await;
-                }
+                let first = self.breakers.refuse_playbook(playbook, now);
+                return first.then(|| self.refusal(claimed, detail));
             }
             DeliveryOutcome::Acknowledged { .. }
             | DeliveryOutcome::NotRegistered { .. }
             | DeliveryOutcome::Rejected { .. } => self.breakers.succeed(playbook),
         }
+        None
     }
 
-    async fn escalate_refusal(&self, claimed: &Claimed, detail: &str) {
+    fn refusal(&self, claimed: &Claimed, detail: &str) -> Escalation {
         let (execution, now) = (&claimed.execution, self.clock.now());
-        let escalation = Escalation {
+        Escalation {
             id: EscalationId::new(now, random_tail(self.random.as_ref())),
             reason: EscalationReason::TokenRefused,
             contact: self.settings.default_contact.clone(),
@@ -319,18 +320,6 @@ impl Dispatcher {
             execution_id: Some(execution.id),
             rule_id: Some(execution.rule_id.clone()),
             created_at: now,
-        };
-        match self.outbox.escalate(&claimed.tenant, &escalation).await {
-            Ok(true) => announce(&claimed.tenant, &escalation),
-            Ok(false) => {}
-            Err(error) => {
-                // It must be heard even if it cannot be recorded.
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "an escalation cannot be recorded"
-                );
-                announce(&claimed.tenant, &escalation);
-            }
         }
     }
 }

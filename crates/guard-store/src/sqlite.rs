@@ -21,7 +21,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Connection, Sqlite, Transaction};
 use tokio::sync::Mutex;
 
 use crate::error::{LockError, OpenError, outcome_unknown, unavailable};
@@ -157,8 +157,8 @@ impl SqliteStore {
     pub async fn limit_pages(&self, most: Option<i64>) -> Result<(), StorageError> {
         // SQLite's own largest number of pages lifts the bound.
         let most = most.unwrap_or(4_294_967_294);
-        sqlx::query("SELECT * FROM pragma_max_page_count(?1)")
-            .bind(most)
+        // A pragma takes no parameters; this is a number.
+        sqlx::query(AssertSqlSafe(format!("PRAGMA max_page_count = {most}")))
             .fetch_all(&self.writer)
             .await
             .map_err(unavailable)?;

@@ -229,6 +229,7 @@ pub fn acknowledged() -> guard_app::ports::AttemptReport {
         detail: "n8n answered 200".to_owned(),
         may_have_run: true,
         unregistered_since: None,
+        escalation: None,
         next: guard_app::ports::NextStep::Acknowledge {
             confirm_within: chrono::TimeDelta::minutes(15),
         },
@@ -246,6 +247,7 @@ pub fn failed(
         detail: "it failed".to_owned(),
         may_have_run,
         unregistered_since: None,
+        escalation: None,
         next,
     }
 }

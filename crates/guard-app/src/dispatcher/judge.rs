@@ -27,6 +27,7 @@ impl Dispatcher {
             detail: detail.to_owned(),
             may_have_run,
             unregistered_since: None,
+            escalation: None,
             next,
         };
         match outcome {

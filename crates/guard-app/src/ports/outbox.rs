@@ -57,6 +57,8 @@ pub struct AttemptReport {
     pub may_have_run: bool,
     /// Since when n8n has said that the playbook is not registered.
     pub unregistered_since: Option<DateTime<Utc>>,
+    /// The call for a human that goes with it; at most one of each reason for an execution.
+    pub escalation: Option<Escalation>,
     /// What follows.
     pub next: NextStep,
 }
@@ -202,14 +204,6 @@ pub trait Outbox: Send + Sync {
     /// Ends executions whose time has run out: undelivered ones past their deadline, delivered ones without a result in
     /// time. At most `limit` of them.
     async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError>;
-
-    /// Records an escalation about an execution that goes on, for example a refused token. At most one of each reason
-    /// for an execution: `false` if there was one.
-    async fn escalate(
-        &self,
-        tenant: &TenantId,
-        escalation: &Escalation,
-    ) -> Result<bool, StorageError>;
 
     /// When the next execution is due or runs out of time; `None` if there is none.
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError>;

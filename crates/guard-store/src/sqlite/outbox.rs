@@ -10,10 +10,9 @@ use guard_app::ports::{
     Actor, AttemptReport, CancelOutcome, ClaimRequest, Claimed, FinishOutcome, Outbox,
     RedriveOutcome, Settled, StartOutcome, StorageError, WorkflowResult,
 };
-use guard_domain::{Escalation, ExecutionId, TenantId};
+use guard_domain::{ExecutionId, TenantId};
 
 use super::SqliteStore;
-use super::execution::insert_escalation;
 use crate::error::unavailable;
 use crate::row::moment;
 
@@ -72,15 +71,6 @@ impl Outbox for SqliteStore {
 
     async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
         self.expire_executions(limit).await
-    }
-
-    async fn escalate(
-        &self,
-        tenant: &TenantId,
-        escalation: &Escalation,
-    ) -> Result<bool, StorageError> {
-        let mut connection = self.writer.acquire().await.map_err(unavailable)?;
-        insert_escalation(&mut connection, tenant, escalation).await
     }
 
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {

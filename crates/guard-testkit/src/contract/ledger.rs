@@ -387,7 +387,18 @@ pub async fn awkward_texts_are_kept<S: Storage + 'static>(world: World<S>) {
         .unwrap()
         .unwrap();
     assert!(event.body.contains(&context));
+    let claimed = world.claim(1, &[]).await.remove(0);
+    world
+        .store
+        .settle(&claimed, &super::acknowledged())
+        .await
+        .unwrap();
     let again = world.record("security_threat", "high", &context).await;
+    assert!(
+        again.decision.message.contains("in cooldown"),
+        "{}",
+        again.decision.message
+    );
     assert_eq!(
         again.decision.kind,
         DecisionKind::Suppressed,
@@ -409,14 +420,16 @@ pub async fn tenants_do_not_meet<S: Storage + 'static>(world: World<S>) {
         PublishMode::Differs,
     )
     .await;
-    let mine = world.record("backup_failed", "high", "{}").await;
-    let body = event_body("backup_failed", "high", "{}");
+    let mine = world
+        .record("security_threat", "high", r#"{"host":"a"}"#)
+        .await;
+    let body = event_body("security_threat", "high", r#"{"host":"a"}"#);
     let theirs = world.intake_of(&other, &body, None).await;
     let theirs = recorded(&world.commit(&[theirs]).await[0]);
     assert_eq!(
         theirs.decision.kind,
         DecisionKind::PlaybookTriggered,
-        "cooldowns are apart"
+        "cooldowns and deliveries are apart"
     );
     let store = &world.store;
     let execution = mine.execution.unwrap().id;
@@ -425,6 +438,33 @@ pub async fn tenants_do_not_meet<S: Storage + 'static>(world: World<S>) {
     let actor = Actor::system("test");
     let cancelled = store.cancel(&other, execution, &actor).await.unwrap();
     assert_eq!(cancelled, guard_app::ports::CancelOutcome::NotFound);
+    let result = guard_app::ports::WorkflowResult {
+        succeeded: true,
+        message: None,
+        data: None,
+    };
+    let finished = store.finish(&other, execution, &result).await.unwrap();
+    assert_eq!(finished, guard_app::ports::FinishOutcome::NotFound);
+    let started = store
+        .start(&other, execution, "7", TimeDelta::minutes(1))
+        .await
+        .unwrap();
+    assert_eq!(started, guard_app::ports::StartOutcome::NotFound);
+    let redriven = store
+        .redrive(&other, execution, TimeDelta::minutes(1), &actor)
+        .await
+        .unwrap();
+    assert_eq!(redriven, guard_app::ports::RedriveOutcome::NotFound);
+    let audit = store
+        .audit_after(&other, &Default::default(), 100)
+        .await
+        .unwrap()
+        .0;
+    assert!(
+        audit
+            .iter()
+            .all(|record| record.event_id != Some(mine.event_id))
+    );
     assert_eq!(
         store
             .events(&other, &Default::default(), super::page(10))
@@ -441,7 +481,7 @@ pub async fn tenants_do_not_meet<S: Storage + 'static>(world: World<S>) {
             .len(),
         1
     );
-    let pause = PauseScope::Rule(RuleId::parse("recover").unwrap());
+    let pause = PauseScope::Rule(RuleId::parse("lockdown").unwrap());
     store.pause(&other, &pause, "x", &actor).await.unwrap();
     assert_eq!(store.pauses(&default_tenant()).await.unwrap(), []);
     assert_eq!(

@@ -560,20 +560,27 @@ pub async fn an_escalation_is_raised_once<S: Storage + 'static>(world: World<S>)
         rule_id: None,
         created_at: world.clock.now(),
     };
-    assert!(
+    let settle = async |refused: Escalation| {
+        let claimed = world.claim_one().await;
+        let report = AttemptReport {
+            escalation: Some(refused),
+            ..failed(
+                false,
+                NextStep::Retry {
+                    at: world.clock.now(),
+                },
+            )
+        };
         world
             .store
-            .escalate(&default_tenant(), &escalation())
+            .settle(&claimed, &report)
             .await
             .unwrap()
-    );
-    assert!(
-        !world
-            .store
-            .escalate(&default_tenant(), &escalation())
-            .await
-            .unwrap()
-    );
+            .escalation
+    };
+    let first = escalation();
+    assert_eq!(settle(first.clone()).await, Some(first));
+    assert_eq!(settle(escalation()).await, None, "once is enough");
     assert_eq!(world.reasons().await, [EscalationReason::TokenRefused]);
 }
 

@@ -8,7 +8,7 @@ use guard_app::ports::{
 use guard_domain::{Escalation, Execution, ExecutionId, ExecutionState, TenantId};
 use sqlx::SqliteConnection;
 
-use super::super::execution::{execution, read, read_row, set_state};
+use super::super::execution::{execution, insert_escalation, read, read_row, set_state};
 use super::super::{SqliteStore, commit};
 use crate::error::unavailable;
 use crate::row::{Columns, micros};
@@ -48,6 +48,11 @@ impl SqliteStore {
             escalation = self
                 .follow(&mut transaction, tenant, &current, report, now)
                 .await?;
+        }
+        if let Some(raised) = &report.escalation
+            && insert_escalation(&mut transaction, tenant, raised).await?
+        {
+            escalation = Some(raised.clone());
         }
         let execution = read(&mut transaction, tenant, id).await?;
         commit(transaction).await?;
