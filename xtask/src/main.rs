@@ -33,7 +33,7 @@ enum Command {
         #[arg(long)]
         without_tests: bool,
     },
-    /// Check what no compiler checks: the arrows between crates, the sizes of files, the twins of migrations
+    /// Check what no compiler checks: the arrows between crates, the sizes of files, the twins of migrations, the named proofs
     Tidy,
     /// Bring a database's schema up to date; the database is that of the configuration and of DATABASE_URL
     Migrate,

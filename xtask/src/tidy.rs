@@ -2,6 +2,7 @@
 
 mod arrows;
 mod migrations;
+mod proofs;
 mod sizes;
 
 use anyhow::bail;
@@ -14,6 +15,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let mut wrong = arrows::check(&root)?;
     wrong.extend(sizes::check(&root)?);
     wrong.extend(migrations::check(&root)?);
+    wrong.extend(proofs::check(&root)?);
     if wrong.is_empty() {
         return Ok(());
     }
