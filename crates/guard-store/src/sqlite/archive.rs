@@ -17,6 +17,7 @@ use guard_domain::{
     Source, TenantId, id,
 };
 use sqlx::sqlite::SqliteRow;
+use tracing::instrument;
 use uuid::Uuid;
 
 use super::SqliteStore;
@@ -67,6 +68,7 @@ macro_rules! select_executions {
 
 #[async_trait]
 impl Archive for SqliteStore {
+    #[instrument(name = "db.event.read", level = "debug", skip_all)]
     async fn event(
         &self,
         tenant: &TenantId,
@@ -83,6 +85,7 @@ impl Archive for SqliteStore {
         row.as_ref().map(event_record).transpose()
     }
 
+    #[instrument(name = "db.event.list", level = "debug", skip_all)]
     async fn events(
         &self,
         tenant: &TenantId,
@@ -130,6 +133,7 @@ impl Archive for SqliteStore {
         rows.iter().map(event_record).collect()
     }
 
+    #[instrument(name = "db.execution.read", level = "debug", skip_all)]
     async fn execution(
         &self,
         tenant: &TenantId,
@@ -154,6 +158,7 @@ impl Archive for SqliteStore {
         }))
     }
 
+    #[instrument(name = "db.execution.list", level = "debug", skip_all)]
     async fn executions(
         &self,
         tenant: &TenantId,
@@ -198,6 +203,7 @@ impl Archive for SqliteStore {
         rows.iter().map(execution).collect()
     }
 
+    #[instrument(name = "db.escalation.list", level = "debug", skip_all)]
     async fn escalations(
         &self,
         tenant: &TenantId,
@@ -219,6 +225,7 @@ impl Archive for SqliteStore {
         rows.iter().map(escalation).collect()
     }
 
+    #[instrument(name = "db.audit.list", level = "debug", skip_all)]
     async fn audit(
         &self,
         tenant: &TenantId,
@@ -228,6 +235,7 @@ impl Archive for SqliteStore {
         self.audit_page(tenant, filter, page).await
     }
 
+    #[instrument(name = "db.audit.walk", level = "debug", skip_all)]
     async fn audit_after(
         &self,
         tenant: &TenantId,

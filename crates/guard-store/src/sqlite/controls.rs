@@ -5,6 +5,7 @@ use guard_app::ports::{Actor, Controls, Pause, PauseScope, StorageError};
 use guard_domain::TenantId;
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, SqliteConnection};
+use tracing::instrument;
 
 use super::audit::{Record, Subject};
 use super::{SqliteStore, commit};
@@ -118,11 +119,13 @@ impl SqliteStore {
 
 #[async_trait]
 impl Controls for SqliteStore {
+    #[instrument(name = "db.control.pauses", level = "debug", skip_all)]
     async fn pauses(&self, tenant: &TenantId) -> Result<Vec<Pause>, StorageError> {
         let mut connection = self.reader.acquire().await.map_err(unavailable)?;
         Ok(read_control(&mut connection, tenant).await?.pauses)
     }
 
+    #[instrument(name = "db.control.pause", level = "debug", skip_all)]
     async fn pause(
         &self,
         tenant: &TenantId,
@@ -148,6 +151,7 @@ impl Controls for SqliteStore {
         .await
     }
 
+    #[instrument(name = "db.control.resume", level = "debug", skip_all)]
     async fn resume(
         &self,
         tenant: &TenantId,
@@ -161,6 +165,7 @@ impl Controls for SqliteStore {
         .await
     }
 
+    #[instrument(name = "db.control.find_callback_key", level = "debug", skip_all)]
     async fn find_callback_key(&self, tenant: &TenantId) -> Result<Option<[u8; 32]>, StorageError> {
         let kept: Option<Option<Vec<u8>>> =
             sqlx::query_scalar("SELECT callback_key FROM control WHERE tenant = ?1")
@@ -171,6 +176,7 @@ impl Controls for SqliteStore {
         kept.flatten().map(|kept| to_key(tenant, kept)).transpose()
     }
 
+    #[instrument(name = "db.control.make_callback_key", level = "debug", skip_all)]
     async fn make_callback_key(
         &self,
         tenant: &TenantId,
@@ -189,6 +195,7 @@ impl Controls for SqliteStore {
         to_key(tenant, kept)
     }
 
+    #[instrument(name = "db.control.ping", level = "debug", skip_all)]
     async fn ping(&self) -> Result<(), StorageError> {
         // Reading would still go where writing does not.
         self.begin().await?.rollback().await.map_err(unavailable)

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use guard_app::ports::{ApiKey, ApiKeys, Scope, StorageError};
 use guard_domain::TenantId;
 use sqlx::Row;
+use tracing::instrument;
 
 use super::SqliteStore;
 use crate::error::unavailable;
@@ -11,6 +12,7 @@ use crate::row::{micros, moment};
 
 #[async_trait]
 impl ApiKeys for SqliteStore {
+    #[instrument(name = "db.api_key.find", level = "debug", skip_all)]
     async fn find_key(&self, id: &str) -> Result<Option<ApiKey>, StorageError> {
         let row = sqlx::query(
             "SELECT tenant, sha256, scopes, created_at FROM api_keys
@@ -46,6 +48,7 @@ impl ApiKeys for SqliteStore {
         }))
     }
 
+    #[instrument(name = "db.api_key.insert_first", level = "debug", skip_all)]
     async fn insert_first_key(&self, key: &ApiKey) -> Result<bool, StorageError> {
         let scopes: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
         let done = sqlx::query(

@@ -11,6 +11,7 @@ use guard_app::ports::{CommitOutcome, CommitTerms, Intake, Ledger, Receipt, Stor
 use guard_domain::{EventId, TenantId};
 use guard_policy::{StandingState, decide};
 use sqlx::{Row, SqliteConnection};
+use tracing::instrument;
 use uuid::Uuid;
 
 use super::audit::AuditWriter;
@@ -26,6 +27,7 @@ const KEY_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 #[async_trait]
 impl Ledger for SqliteStore {
+    #[instrument(name = "db.event.commit", level = "debug", skip_all)]
     async fn commit(
         &self,
         batch: &[Intake],
@@ -58,6 +60,7 @@ impl Ledger for SqliteStore {
         Ok(outcomes)
     }
 
+    #[instrument(name = "db.event.find_receipts", level = "debug", skip_all)]
     async fn find_receipts(
         &self,
         events: &[(TenantId, EventId)],
@@ -75,6 +78,7 @@ impl Ledger for SqliteStore {
         Ok(receipts)
     }
 
+    #[instrument(name = "db.event_key.forget", level = "debug", skip_all)]
     async fn forget_old_keys(&self, limit: u32) -> Result<u64, StorageError> {
         let before = micros(self.clock.now() - KEY_LIFETIME);
         let done = sqlx::query(

@@ -11,6 +11,7 @@ use guard_app::ports::{
     RedriveOutcome, Settled, StartOutcome, StorageError, WorkflowResult,
 };
 use guard_domain::{ExecutionId, TenantId};
+use tracing::instrument;
 
 use super::SqliteStore;
 use crate::error::unavailable;
@@ -18,10 +19,12 @@ use crate::row::moment;
 
 #[async_trait]
 impl Outbox for SqliteStore {
+    #[instrument(name = "db.execution.claim", level = "debug", skip_all)]
     async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
         self.claim(request).await
     }
 
+    #[instrument(name = "db.execution.settle", level = "debug", skip_all)]
     async fn settle(
         &self,
         claimed: &Claimed,
@@ -30,6 +33,7 @@ impl Outbox for SqliteStore {
         self.settle_attempt(claimed, report).await
     }
 
+    #[instrument(name = "db.execution.start", level = "debug", skip_all)]
     async fn start(
         &self,
         tenant: &TenantId,
@@ -41,6 +45,7 @@ impl Outbox for SqliteStore {
             .await
     }
 
+    #[instrument(name = "db.execution.finish", level = "debug", skip_all)]
     async fn finish(
         &self,
         tenant: &TenantId,
@@ -50,6 +55,7 @@ impl Outbox for SqliteStore {
         self.finish_workflow(tenant, id, result).await
     }
 
+    #[instrument(name = "db.execution.cancel", level = "debug", skip_all)]
     async fn cancel(
         &self,
         tenant: &TenantId,
@@ -59,6 +65,7 @@ impl Outbox for SqliteStore {
         self.cancel_execution(tenant, id, actor).await
     }
 
+    #[instrument(name = "db.execution.redrive", level = "debug", skip_all)]
     async fn redrive(
         &self,
         tenant: &TenantId,
@@ -69,10 +76,12 @@ impl Outbox for SqliteStore {
         self.redrive_execution(tenant, id, deadline, actor).await
     }
 
+    #[instrument(name = "db.execution.expire", level = "debug", skip_all)]
     async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
         self.expire_executions(limit).await
     }
 
+    #[instrument(name = "db.execution.next_due", level = "debug", skip_all)]
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
         let next: Option<i64> = sqlx::query_scalar(
             "SELECT min(due) FROM (

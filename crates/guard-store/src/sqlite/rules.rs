@@ -7,6 +7,7 @@ use guard_app::ports::{
 use guard_domain::{RuleId, TenantId};
 use sha2::{Digest, Sha256};
 use sqlx::{Row, SqliteConnection};
+use tracing::instrument;
 
 use super::audit::{Record, Subject};
 use super::controls::read_control;
@@ -16,6 +17,7 @@ use crate::row::micros;
 
 #[async_trait]
 impl RuleStore for SqliteStore {
+    #[instrument(name = "db.rule.publish", level = "debug", skip_all)]
     async fn publish(
         &self,
         tenant: &TenantId,
@@ -82,6 +84,7 @@ impl RuleStore for SqliteStore {
         })
     }
 
+    #[instrument(name = "db.rule.live", level = "debug", skip_all)]
     async fn live(&self, tenant: &TenantId) -> Result<Option<LiveRules>, StorageError> {
         let mut connection = self.reader.acquire().await.map_err(unavailable)?;
         let row = sqlx::query(
@@ -134,6 +137,7 @@ impl RuleStore for SqliteStore {
         }))
     }
 
+    #[instrument(name = "db.rule.tenants", level = "debug", skip_all)]
     async fn tenants(&self) -> Result<Vec<TenantId>, StorageError> {
         let rows: Vec<String> = sqlx::query_scalar(
             "SELECT tenant FROM control WHERE live_revision > 0 ORDER BY tenant",
