@@ -8,6 +8,7 @@ use guard_app::{MAX_PAGE, QueryError};
 use guard_domain::Event;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -166,8 +167,9 @@ async fn evaluate(
             text.to_owned()
         }
     });
-    let preview = api
-        .rules
-        .preview(&caller.principal.tenant, &event, rules.as_deref())?;
+    // Compiling somebody's rules may take a while: intakes must not wait for it.
+    let (manager, tenant) = (api.rules.clone(), caller.principal.tenant);
+    let preview = spawn_blocking(move || manager.preview(&tenant, &event, rules.as_deref()));
+    let preview = preview.await.map_err(|_| Problem::internal())??;
     Ok(Json(preview.into()))
 }
