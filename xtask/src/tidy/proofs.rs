@@ -54,3 +54,18 @@ fn test_name(path: &str) -> Option<&str> {
     let name = name.split('…').next().unwrap_or(name);
     (name.contains('_') && !name.is_empty()).then_some(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_from_paths_and_beginnings() {
+        assert_eq!(
+            test_name("api::events::an_event_is_kept"),
+            Some("an_event_is_kept")
+        );
+        assert_eq!(test_name("giving_up_after_…"), Some("giving_up_after_"));
+        assert_eq!(test_name("start"), None);
+    }
+}

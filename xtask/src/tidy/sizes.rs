@@ -68,3 +68,14 @@ fn production_lines(text: &str) -> usize {
         .filter(|line| !line.is_empty() && !line.starts_with("//"))
         .count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_production_code_counts() {
+        let text = "//! About.\n\nfn one() {}\n// Why.\nfn two() {}\n\n#[cfg(test)]\nmod tests {\n    fn three() {}\n}\n";
+        assert_eq!(production_lines(text), 2);
+    }
+}
