@@ -110,6 +110,8 @@ impl SqliteStore {
             })?;
         let reader = pool
             .max_connections(READERS)
+            // A file does not hang up: asking it before every statement would double the work of an idle server.
+            .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(60))
             .connect_with(options.read_only(true))
             .await
