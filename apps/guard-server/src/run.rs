@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::config::{DatabaseUrl, Settings};
+use crate::config::Settings;
 use crate::logging;
-use crate::wiring::{Guard, Surroundings, build};
+use crate::wiring::{Guard, Surroundings, build, make_data_folder};
 
 /// How long requests under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -32,12 +32,7 @@ pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let DatabaseUrl::Sqlite(path) = &settings.database;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
-    }
-    let _lock = SqliteStore::lock(path)?;
+    let _lock = SqliteStore::lock(make_data_folder(&settings)?)?;
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
     let mut guard = build(&settings, address, Surroundings::default()).await?;

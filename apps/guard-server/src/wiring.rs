@@ -5,6 +5,7 @@ mod housekeeping;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
@@ -23,14 +24,15 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::rule_source;
 use crate::system::{SystemClock, SystemRandom};
-pub use adapters::open_store;
 use adapters::{authenticator, metrics_handle, n8n_client};
+pub use adapters::{make_data_folder, open_store};
 use housekeeping::keep_house;
 
 /// How long deliveries under way may take when the server stops.
-const DRAIN: std::time::Duration = std::time::Duration::from_secs(25);
+const DRAIN: Duration = Duration::from_secs(25);
 /// How often to look for work that this process was not woken for.
-const POLL: std::time::Duration = std::time::Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(500);
+
 /// What a server takes from the machine, and tests replace.
 pub struct Surroundings {
     /// The time.
@@ -270,7 +272,7 @@ impl Guard {
     /// Commits what waits. To be called once no request can come any more.
     pub async fn drain(&mut self) {
         self.stops.committer.cancel();
-        while self.committer.join_next().await.is_some() {}
+        self.committer_ended().await;
     }
 
     /// Waits until the committer has ended, which it does not do by itself.

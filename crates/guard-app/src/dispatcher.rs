@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guard_domain::{
-    ContactName, Escalation, EscalationId, EscalationReason, Event, ExecutionState, PlaybookName,
-};
+use guard_domain::{ContactName, Escalation, EscalationId, EscalationReason, Event, PlaybookName};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -265,11 +263,7 @@ impl Dispatcher {
         if let Some(escalation) = &settled.escalation {
             announce(&settled.tenant, escalation);
         }
-        let ended = matches!(
-            execution.state,
-            ExecutionState::Failed | ExecutionState::Dead | ExecutionState::Unconfirmed
-        );
-        if ended {
+        if settled.ended {
             metric::count_by(
                 metric::EXECUTIONS_ENDED,
                 execution.playbook.as_str(),

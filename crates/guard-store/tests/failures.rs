@@ -205,6 +205,30 @@ async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn damage_of_one_tenant_is_no_fault_of_the_event_and_spares_the_others() {
+    let fixture = fixture().await;
+    let mine = fixture.batch(&["{}"]).await.remove(0);
+    let other = guard_testkit::tenant("other");
+    let yaml = "rules: [{ id: quiet, event_type: '*', action: ignore }]";
+    let mode = guard_app::ports::PublishMode::Differs;
+    guard_testkit::publish_rules(fixture.world.store.as_ref(), &other, yaml, mode).await;
+    let body = event_body("user_offboarding", "low", "{}");
+    let theirs = fixture.world.intake_of(&other, &body, None).await;
+    fixture
+        .execute("UPDATE control SET pauses = 'damaged' WHERE tenant = 'default'")
+        .await;
+    let outcomes = fixture.world.commit(&[mine, theirs]).await;
+    assert!(
+        matches!(outcomes[0], CommitOutcome::Lost),
+        "its sender is to try again: {outcomes:?}"
+    );
+    assert!(
+        matches!(outcomes[1], CommitOutcome::Recorded(_)),
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test]
 async fn damaged_rules_are_named_by_table_column_and_key() {
     let fixture = fixture().await;
     fixture

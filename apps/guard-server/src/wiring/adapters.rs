@@ -1,5 +1,6 @@
 //! The adapters, as the settings want them.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
@@ -13,6 +14,19 @@ use secrecy::SecretString;
 
 use crate::config::{DatabaseUrl, Settings};
 
+/// Makes the folder of the database if it is not there; gives the database's file.
+///
+/// # Errors
+/// A folder that cannot be made.
+pub fn make_data_folder(settings: &Settings) -> anyhow::Result<&Path> {
+    let DatabaseUrl::Sqlite(path) = &settings.database;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
+    }
+    Ok(path)
+}
+
 /// Opens the database that the settings name.
 ///
 /// # Errors
@@ -22,11 +36,7 @@ pub async fn open_store(
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
 ) -> anyhow::Result<SqliteStore> {
-    let DatabaseUrl::Sqlite(path) = &settings.database;
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
-    }
+    let path = make_data_folder(settings)?;
     let store_settings = StoreSettings {
         timeout: settings.database_timeout,
         default_contact: settings.default_contact.clone(),

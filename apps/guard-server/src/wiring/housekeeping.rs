@@ -33,11 +33,11 @@ pub(super) async fn keep_house(store: Arc<SqliteStore>, api: Arc<Api>, stop: Can
 
 /// Forgets what has no effect any more, a little at a time so that intakes are not held up.
 async fn forget(store: &SqliteStore) -> Result<u64, StorageError> {
-    let forgotten = store.forget_old_keys(KEYS_AT_ONCE).await;
+    let forgotten = store.forget_expired(KEYS_AT_ONCE).await;
     if let Err(error) = &forgotten {
         tracing::warn!(
             error = error as &dyn std::error::Error,
-            "old idempotency keys cannot be forgotten"
+            "what has expired cannot be forgotten"
         );
     }
     forgotten

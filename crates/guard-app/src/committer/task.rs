@@ -56,7 +56,10 @@ impl Task {
     }
 
     async fn commit(&self, mut intakes: Vec<Intake>, mut replies: Vec<Reply>) {
-        for _ in 0..MAX_EVALUATIONS {
+        for evaluation in 0..MAX_EVALUATIONS {
+            if evaluation > 0 {
+                self.evaluate_again(&mut intakes).await;
+            }
             let outcomes = match self.try_commit(&intakes).await {
                 Ok(outcomes) => outcomes,
                 Err(error) => {
@@ -83,7 +86,6 @@ impl Task {
             if intakes.is_empty() {
                 return;
             }
-            self.evaluate_again(&mut intakes).await;
         }
         for reply in replies {
             let _ = reply.send(Err(CommitError::Unavailable));

@@ -136,7 +136,7 @@ impl Ledger for Gate {
         Ok(vec![None; events.len()])
     }
 
-    async fn forget_old_keys(&self, _: u32) -> Result<u64, StorageError> {
+    async fn forget_expired(&self, _: u32) -> Result<u64, StorageError> {
         Ok(0)
     }
 }

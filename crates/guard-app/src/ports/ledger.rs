@@ -75,7 +75,7 @@ pub enum CommitOutcome {
     Outdated,
     /// The database refuses this row; nothing was done.
     Rejected(String),
-    /// It was not recorded: the commit that it was part of did not take effect.
+    /// It was not recorded: its commit did not take effect, or what it depends on is damaged.
     Lost,
 }
 
@@ -140,5 +140,5 @@ pub trait Ledger: Send + Sync {
 
     /// Forgets idempotency keys that are older than 24 hours and cooldowns that have ended, at most `limit` of each.
     /// Returns how many of the more frequent kind.
-    async fn forget_old_keys(&self, limit: u32) -> Result<u64, StorageError>;
+    async fn forget_expired(&self, limit: u32) -> Result<u64, StorageError>;
 }

@@ -89,6 +89,8 @@ pub struct Settled {
     pub tenant: TenantId,
     /// The execution.
     pub execution: Execution,
+    /// Whether this is what ended it.
+    pub ended: bool,
     /// The call for a human that follows.
     pub escalation: Option<Escalation>,
 }

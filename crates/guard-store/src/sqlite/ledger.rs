@@ -39,6 +39,14 @@ impl Ledger for SqliteStore {
         while let Some(part) = parts.pop() {
             match (self.commit_part(part, terms).await, part) {
                 (Ok(done), _) => outcomes.extend(done),
+                // Damage on our side is no fault of the event: its sender is to try again.
+                (Err(error @ StorageError::Inconsistent { .. }), [_]) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a row meets damage"
+                    );
+                    outcomes.push(CommitOutcome::Lost);
+                }
                 (Err(error), [_]) if is_data_error(&error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "a row is refused");
                     outcomes.push(CommitOutcome::Rejected(
@@ -78,8 +86,8 @@ impl Ledger for SqliteStore {
         Ok(receipts)
     }
 
-    #[instrument(name = "db.event_key.forget", level = "debug", skip_all)]
-    async fn forget_old_keys(&self, limit: u32) -> Result<u64, StorageError> {
+    #[instrument(name = "db.housekeeping.forget_expired", level = "debug", skip_all)]
+    async fn forget_expired(&self, limit: u32) -> Result<u64, StorageError> {
         let before = micros(self.clock.now() - KEY_LIFETIME);
         let done = sqlx::query(
             "DELETE FROM event_keys WHERE (tenant, source, key) IN

@@ -114,6 +114,13 @@ pub async fn a_cooldown_is_claimed_once_and_ends<S: Storage + 'static>(world: Wo
     let third = fire().await;
     assert_eq!(third.decision.kind, DecisionKind::PlaybookTriggered);
     assert_ne!(third.execution, first.execution);
+    assert_eq!(world.store.forget_expired(10).await.unwrap(), 0);
+    world.clock.advance(TimeDelta::minutes(11));
+    assert_eq!(
+        world.store.forget_expired(10).await.unwrap(),
+        1,
+        "it has ended"
+    );
 }
 
 pub async fn an_undelivered_execution_suppresses<S: Storage + 'static>(world: World<S>) {
@@ -217,7 +224,7 @@ pub async fn a_key_is_forgotten_after_a_day<S: Storage + 'static>(world: World<S
     let first = recorded(&again().await);
     world.clock.advance(TimeDelta::hours(24));
     assert!(matches!(again().await, CommitOutcome::Replayed(_)));
-    assert_eq!(world.store.forget_old_keys(10).await.unwrap(), 0);
+    assert_eq!(world.store.forget_expired(10).await.unwrap(), 0);
     world.clock.advance(TimeDelta::microseconds(1));
     let second = recorded(&again().await);
     assert_ne!(first.event_id, second.event_id);
@@ -226,7 +233,7 @@ pub async fn a_key_is_forgotten_after_a_day<S: Storage + 'static>(world: World<S
         "the key is taken again"
     );
     world.clock.advance(TimeDelta::hours(25));
-    assert_eq!(world.store.forget_old_keys(10).await.unwrap(), 1);
+    assert_eq!(world.store.forget_expired(10).await.unwrap(), 1);
 }
 
 pub async fn an_outdated_evaluation_is_sent_back<S: Storage + 'static>(world: World<S>) {

@@ -234,6 +234,7 @@ pub async fn giving_up_without_a_run_is_dead_and_frees_the_cooldown<S: Storage +
         .await
         .unwrap();
     assert_eq!(settled.execution.state, ExecutionState::Dead);
+    assert!(settled.ended);
     assert_eq!(
         settled.escalation.unwrap().message,
         "Playbook lockdown could not be delivered: it failed"
@@ -354,6 +355,7 @@ pub async fn a_workflow_that_speaks_first_is_not_delivered_again<S: Storage + 's
     world.finish(quick, true).await;
     let settled = world.store.settle(&claimed, &acknowledged()).await.unwrap();
     assert_eq!(settled.execution.state, ExecutionState::Succeeded);
+    assert!(!settled.ended, "the result has ended it, and was counted");
     assert_eq!(settled.execution.acknowledged_at, Some(world.clock.now()));
 }
 

@@ -103,6 +103,7 @@ impl SqliteStore {
         Ok(Settled {
             tenant,
             execution,
+            ended: true,
             escalation,
         })
     }

@@ -56,9 +56,11 @@ impl SqliteStore {
         }
         let execution = read(&mut transaction, tenant, id).await?;
         commit(transaction).await?;
+        let ended = execution.finished_at.is_some() && current.finished_at.is_none();
         Ok(Settled {
             tenant: tenant.clone(),
             execution,
+            ended,
             escalation,
         })
     }
