@@ -21,7 +21,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Connection, Sqlite, Transaction};
+use sqlx::{Connection, Sqlite, Transaction};
 use tokio::sync::Mutex;
 
 use crate::error::{LockError, OpenError, outcome_unknown, unavailable};
@@ -150,21 +150,6 @@ impl SqliteStore {
             Err(std::fs::TryLockError::WouldBlock) => Err(LockError::InUse(path.to_owned())),
             Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
         }
-    }
-
-    /// Bounds the size of the file, in pages of 4 KiB, as a full disk would; `None` lifts the bound.
-    ///
-    /// # Errors
-    /// [`StorageError::Unavailable`] if the database does not answer.
-    pub async fn limit_pages(&self, most: Option<i64>) -> Result<(), StorageError> {
-        // SQLite's own largest number of pages lifts the bound.
-        let most = most.unwrap_or(4_294_967_294);
-        // A pragma takes no parameters; this is a number.
-        sqlx::query(AssertSqlSafe(format!("PRAGMA max_page_count = {most}")))
-            .fetch_all(&self.writer)
-            .await
-            .map_err(unavailable)?;
-        Ok(())
     }
 
     /// Closes every connection; what is open is finished first.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_app::ports::{CommitOutcome, Ledger, RuleStore, StorageError};
+use guard_app::ports::{CommitOutcome, Ledger, RuleStore};
 use guard_domain::TenantId;
 use guard_store::{GENESIS, SqliteStore, StoreSettings, link_hash};
 use guard_testkit::contract::{World, recorded};
@@ -111,42 +111,27 @@ async fn a_row_that_the_database_refuses_does_not_take_the_others_down() {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_and_recovers() {
+async fn a_transaction_that_sqlite_ended_by_itself_costs_its_batch_alone() {
+    // What a full disk and a failing device do: SQLite rolls back without being told to, and sqlx does not notice.
     let fixture = fixture().await;
-    fixture.world.record("user_offboarding", "low", "{}").await;
-    let big = format!(r#"{{"big":"{}"}}"#, "x".repeat(60_000));
     fixture
-        .world
-        .store
-        .limit_pages(Some(fixture.count("PRAGMA page_count").await + 8))
-        .await
-        .unwrap();
-    let batch = fixture.batch(&[&big, &big, &big]).await;
-    let error = fixture
-        .world
-        .store
-        .commit(&batch, &World::<SqliteStore>::terms())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_)
-        ),
-        "{error:?}"
-    );
-    assert_eq!(
-        fixture.count("SELECT count(*) FROM events").await,
-        1,
-        "nothing is half done"
-    );
-    fixture.world.store.limit_pages(None).await.unwrap();
+        .execute(
+            "CREATE TRIGGER failing BEFORE INSERT ON events WHEN NEW.body LIKE '%device%'
+             BEGIN SELECT RAISE(ROLLBACK, 'the device fails'); END",
+        )
+        .await;
+    let batch = fixture.batch(&["{}", r#"{"a":"device"}"#]).await;
     let outcomes = fixture.world.commit(&batch).await;
     assert!(
-        outcomes
-            .iter()
-            .all(|outcome| matches!(outcome, CommitOutcome::Recorded(_)))
+        matches!(outcomes[0], CommitOutcome::Recorded(_)),
+        "{outcomes:?}"
     );
+    assert!(
+        matches!(outcomes[1], CommitOutcome::Rejected(_)),
+        "{outcomes:?}"
+    );
+    fixture.world.record("user_offboarding", "low", "{}").await;
+    assert_eq!(fixture.count("SELECT count(*) FROM events").await, 2);
     verify_chains(&fixture).await;
 }
 

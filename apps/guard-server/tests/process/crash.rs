@@ -179,3 +179,49 @@ async fn the_audit_chain_holds_over_a_restart() {
             .all(|pair| pair[0].0 < pair[1].0 || pair[0].1 + 1 == pair[1].1)
     );
 }
+
+#[tokio::test]
+async fn a_full_disk_answers_503_loses_nothing_and_recovers_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_limited(folder.path());
+    let big = format!(r#"{{"big":"{}"}}"#, "x".repeat(60_000));
+    let post = async || {
+        let request = server
+            .client
+            .post(server.url("/events"))
+            .bearer_auth(API_KEY);
+        let request = request.header("content-type", "application/json");
+        let response = request
+            .body(event_now("user_offboarding", &big))
+            .send()
+            .await
+            .unwrap();
+        (
+            response.status().as_u16(),
+            response.json::<Value>().await.unwrap(),
+        )
+    };
+    let mut answered = vec![post().await];
+    let wal = std::fs::metadata(folder.path().join("data/neural-guard.db-wal"))
+        .unwrap()
+        .len();
+    server.limit_files(Some(wal + 150_000));
+    let refused = loop {
+        match post().await {
+            (200, answer) => answered.push((200, answer)),
+            refused => break refused,
+        }
+        assert!(answered.len() < 20, "the limit has no effect");
+    };
+    assert_eq!(refused.0, 503, "{refused:?}");
+    assert_eq!(
+        refused.1["type"], "/problems/database-unavailable",
+        "nothing was recorded, and it is known"
+    );
+    assert_eq!(post().await.0, 503);
+    server.limit_files(None);
+    answered.push(post().await);
+    assert_eq!(answered.last().unwrap().0, 200, "as soon as there is room");
+    let events = server.all("/v1/events").await;
+    assert_eq!(events.len(), answered.len());
+}

@@ -38,7 +38,30 @@ impl Server {
     }
 
     pub(crate) fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = guard_server(folder)
+        Self::spawn(guard_server(folder), folder, environment)
+    }
+
+    /// A server whose writes beyond a limit fail instead of ending it; see [`Server::limit_files`].
+    pub(crate) fn start_limited(folder: &Path) -> Self {
+        let mut command = Command::new("sh");
+        let ignoring = format!(
+            "trap '' XFSZ; exec '{}'",
+            env!("CARGO_BIN_EXE_guard-server")
+        );
+        command
+            .env_clear()
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .args(["-c", &ignoring]);
+        let keys = [
+            ("NEURAL_GUARD_API_KEY", API_KEY),
+            ("NEURAL_GUARD_ADMIN_KEY", ADMIN_KEY),
+        ];
+        Self::spawn(command, folder, &keys)
+    }
+
+    fn spawn(mut command: Command, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env("NEURAL_GUARD__SERVER__LISTEN", "127.0.0.1:0")
             .env("NEURAL_GUARD__DATA_DIR", folder.join("data"))
             .env("RUST_LOG", "warn")
@@ -112,6 +135,20 @@ impl Server {
             .args([&format!("-{name}"), &self.pid().to_string()])
             .status();
         assert!(status.unwrap().success());
+    }
+
+    /// Lets no file of the server grow beyond so many bytes, as a full disk would; `None` lifts the limit.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        let status = Command::new("prlimit")
+            .args([
+                "--pid",
+                &self.pid().to_string(),
+                &format!("--fsize={limit}:"),
+            ])
+            .status()
+            .expect("`prlimit` is needed; it is part of util-linux");
+        assert!(status.success());
     }
 
     /// Kills it as a power cut would.
