@@ -1,5 +1,6 @@
 //! The configuration: one TOML file, the environment over it, and `.env` read at start.
 
+mod check;
 mod keys;
 mod reader;
 mod report;

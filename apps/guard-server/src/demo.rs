@@ -21,7 +21,7 @@ use crate::config::{Origin, Resolved, Settings};
 use crate::logging;
 use crate::system::SystemRandom;
 use crate::wiring::{Guard, Surroundings, build};
-use print::Printer;
+use print::{Printer, field};
 
 /// How long executions may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -158,8 +158,6 @@ impl Guest {
             let taken = begun.elapsed();
             let (status, answer) = (response.status(), response.json::<Value>().await?);
             failures += usize::from(!status.is_success());
-            let field =
-                |of: &Value, name: &str| of.get(name).map_or_else(String::new, print::plain);
             let decision = match status.is_success() {
                 true => field(&answer, "decision"),
                 false => format!("{status}: {}", field(&answer, "detail")),
@@ -195,7 +193,6 @@ impl Guest {
             bail!("no playbook was triggered");
         }
         printer.title("Executions, proven by what the workflows reported");
-        let field = |of: &Value, name: &str| of.get(name).map_or_else(String::new, print::plain);
         let row = |execution: &Value| {
             let names = ["playbook", "rule_id", "attempts", "state", "message"];
             names.iter().map(|name| field(execution, name)).collect()
@@ -213,7 +210,6 @@ impl Guest {
 
     async fn show_escalations(&self, printer: &Printer) -> anyhow::Result<()> {
         printer.title("Escalations: calls for a human");
-        let field = |of: &Value, name: &str| of.get(name).map_or_else(String::new, print::plain);
         let row = |escalation: &Value| {
             let names = ["severity", "contact", "reason", "rule_id", "message"];
             names.iter().map(|name| field(escalation, name)).collect()

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use guard_domain::{ExecutionId, TenantId};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::ports::{Controls, Random, StorageError};
@@ -29,10 +29,11 @@ pub enum CallbackTokenError {
 
 /// Makes and checks callback tokens: `ngc_<expiry>_<tenant>_<HMAC-SHA256>`.
 ///
-/// The signature covers the tenant, the execution and the expiry. The key is the configured secret, or one of the
-/// tenant's own that is made once and kept in the database.
+/// The signature covers the tenant, the execution and the expiry. The key is the digest of the configured secret, or one of
+/// the tenant's own that is made once and kept in the database.
 pub struct CallbackTokens {
-    secret: Option<SecretString>,
+    /// The SHA-256 of the configured secret.
+    secret: Option<[u8; 32]>,
     controls: Arc<dyn Controls>,
     random: Arc<dyn Random>,
     keys: Mutex<HashMap<TenantId, [u8; 32]>>,
@@ -46,6 +47,7 @@ impl CallbackTokens {
         controls: Arc<dyn Controls>,
         random: Arc<dyn Random>,
     ) -> Self {
+        let secret = secret.map(|secret| Sha256::digest(secret.expose_secret()).into());
         Self {
             secret,
             controls,
@@ -66,7 +68,7 @@ impl CallbackTokens {
     ) -> Result<SecretString, StorageError> {
         let expiry = (deadline + GRACE).timestamp();
         let key = self.key(tenant).await?;
-        let mac = self.mac(&key, tenant, id, expiry).finalize().into_bytes();
+        let mac = mac(&key, tenant, id, expiry).finalize().into_bytes();
         let signature: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(format!("{PREFIX}_{expiry}_{tenant}_{signature}").into())
     }
@@ -95,20 +97,11 @@ impl CallbackTokens {
             .known_key(&tenant)
             .await?
             .ok_or(CallbackTokenError::Refused)?;
-        let mac = self.mac(&key, &tenant, id, expiry);
+        let mac = mac(&key, &tenant, id, expiry);
         // The comparison takes the same time whatever differs.
         mac.verify_slice(&signature)
             .map_err(|_| CallbackTokenError::Refused)?;
         Ok(tenant)
-    }
-
-    fn mac(&self, key: &[u8; 32], tenant: &TenantId, id: ExecutionId, expiry: i64) -> Hmac<Sha256> {
-        let mut mac = match &self.secret {
-            Some(secret) => new_mac(secret.expose_secret().as_bytes()),
-            None => new_mac(key),
-        };
-        mac.update(format!("neural-guard callback\n{tenant}\n{id}\n{expiry}").as_bytes());
-        mac
     }
 
     fn cached(&self, tenant: &TenantId) -> Option<[u8; 32]> {
@@ -128,8 +121,8 @@ impl CallbackTokens {
 
     /// The key of a tenant that has one.
     async fn known_key(&self, tenant: &TenantId) -> Result<Option<[u8; 32]>, StorageError> {
-        if self.secret.is_some() {
-            return Ok(Some([0; 32]));
+        if let Some(secret) = self.secret {
+            return Ok(Some(secret));
         }
         if let Some(key) = self.cached(tenant) {
             return Ok(Some(key));
@@ -156,9 +149,11 @@ impl CallbackTokens {
     }
 }
 
-#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-fn new_mac(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
+fn mac(key: &[u8; 32], tenant: &TenantId, id: ExecutionId, expiry: i64) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    mac.update(format!("neural-guard callback\n{tenant}\n{id}\n{expiry}").as_bytes());
+    mac
 }
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {

@@ -1,15 +1,15 @@
 //! Delivering executions.
 
+mod feed;
+mod in_flight;
 mod judge;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guard_domain::{ContactName, Escalation, EscalationId, EscalationReason, Event, PlaybookName};
+use guard_domain::{ContactName, Event};
 use tokio::sync::Notify;
-use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::acknowledgements::Acknowledgements;
@@ -18,9 +18,10 @@ use crate::callback_token::CallbackTokens;
 use crate::escalate::announce;
 use crate::metric;
 use crate::ports::{
-    AttemptReport, ClaimRequest, Claimed, Clock, Delivery, DeliveryOutcome, Outbox, Playbooks,
-    Random, Settled, StorageError, random_tail,
+    AttemptReport, ClaimRequest, Claimed, Clock, Delivery, Outbox, Playbooks, Random, Settled,
+    StorageError,
 };
+use in_flight::InFlight;
 
 /// Executions that one round ends for lack of time, at most.
 const EXPIRE_LIMIT: u32 = 100;
@@ -69,44 +70,6 @@ pub struct Dispatcher {
     pub wake: Arc<Notify>,
     /// How executions are delivered.
     pub settings: DispatcherSettings,
-}
-
-/// The deliveries under way.
-#[derive(Default)]
-struct InFlight {
-    tasks: JoinSet<()>,
-    playbooks: HashMap<Id, PlaybookName>,
-}
-
-impl InFlight {
-    /// The playbooks that have all the deliveries under way that one may have.
-    fn crowded(&self, most: usize) -> Vec<PlaybookName> {
-        let mut counts: HashMap<&PlaybookName, usize> = HashMap::new();
-        for playbook in self.playbooks.values() {
-            *counts.entry(playbook).or_default() += 1;
-        }
-        counts
-            .into_iter()
-            .filter(|(_, count)| *count >= most)
-            .map(|(name, _)| name.clone())
-            .collect()
-    }
-
-    /// Waits until a delivery has ended; gives the playbook of one that broke off.
-    async fn next_end(&mut self) -> Option<PlaybookName> {
-        match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => _ = self.playbooks.remove(&id),
-            Some(Err(error)) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a delivery broke off"
-                );
-                return self.playbooks.remove(&error.id());
-            }
-            None => std::future::pending().await,
-        }
-        None
-    }
 }
 
 impl Dispatcher {
@@ -274,46 +237,6 @@ impl Dispatcher {
         if !execution.state.is_undelivered() {
             self.acknowledgements
                 .tell(execution.event_id, execution.state);
-        }
-    }
-
-    /// Tells the breakers. Gives the call for a human that follows when n8n begins to refuse our token.
-    fn feed_breakers(&self, claimed: &Claimed, outcome: &DeliveryOutcome) -> Option<Escalation> {
-        let (playbook, now) = (&claimed.execution.playbook, self.clock.now());
-        match outcome {
-            DeliveryOutcome::Unreachable { .. } | DeliveryOutcome::Busy { .. } => {
-                self.breakers.fail_host(playbook, now);
-            }
-            DeliveryOutcome::NoAnswer { .. } => self.breakers.fail_both(playbook, now),
-            DeliveryOutcome::Failed { .. } | DeliveryOutcome::WorkflowFailed { .. } => {
-                self.breakers.fail_playbook(playbook, now);
-            }
-            DeliveryOutcome::TokenRefused { detail, .. } => {
-                let first = self.breakers.refuse_playbook(playbook, now);
-                return first.then(|| self.refusal(claimed, detail));
-            }
-            DeliveryOutcome::Acknowledged { .. }
-            | DeliveryOutcome::NotRegistered { .. }
-            | DeliveryOutcome::Rejected { .. } => self.breakers.succeed(playbook),
-        }
-        None
-    }
-
-    fn refusal(&self, claimed: &Claimed, detail: &str) -> Escalation {
-        let (execution, now) = (&claimed.execution, self.clock.now());
-        Escalation {
-            id: EscalationId::new(now, random_tail(self.random.as_ref())),
-            reason: EscalationReason::TokenRefused,
-            contact: self.settings.default_contact.clone(),
-            severity: execution.severity,
-            message: format!(
-                "n8n refuses our token for playbook {}: {detail}",
-                execution.playbook
-            ),
-            event_id: Some(execution.event_id),
-            execution_id: Some(execution.id),
-            rule_id: Some(execution.rule_id.clone()),
-            created_at: now,
         }
     }
 }

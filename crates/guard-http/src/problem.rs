@@ -1,10 +1,10 @@
 //! Errors as problem details (RFC 9457).
 
+mod convert;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use guard_app::ports::{AuthError, StorageError};
-use guard_app::{CallbackError, CommitError, IntakeError, OperateError, PreviewError, QueryError};
-use guard_domain::{EventError, FieldError};
+use guard_domain::FieldError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -204,142 +204,5 @@ impl IntoResponse for Problem {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
-    }
-}
-
-impl From<StorageError> for Problem {
-    fn from(error: StorageError) -> Self {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "the database failed a request"
-        );
-        match error {
-            StorageError::Inconsistent { .. } => Self::internal(),
-            StorageError::Unavailable(_) | StorageError::OutcomeUnknown(_) => Self::unavailable(
-                "database-unavailable",
-                "the database is unavailable, try again later",
-                2,
-            ),
-        }
-    }
-}
-
-impl From<CommitError> for Problem {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Overloaded => Self::unavailable(
-                "overloaded",
-                format!("{error}; nothing was recorded, try again"),
-                1,
-            ),
-            CommitError::Unavailable => Self::unavailable(
-                "database-unavailable",
-                format!("{error}; nothing was recorded, try again"),
-                2,
-            ),
-            CommitError::Stopping => Self::unavailable(
-                "stopping",
-                format!("{error}; nothing was recorded, try again"),
-                1,
-            ),
-            CommitError::OutcomeUnknown => Self::unavailable(
-                "outcome-unknown",
-                format!("{error}: outcome unknown, retry with the same key"),
-                1,
-            ),
-        }
-    }
-}
-
-impl From<EventError> for Problem {
-    fn from(error: EventError) -> Self {
-        match error {
-            EventError::Malformed(_) => Self::malformed(error.to_string()),
-            EventError::Invalid(errors) => Self::invalid(errors),
-        }
-    }
-}
-
-impl From<IntakeError> for Problem {
-    fn from(error: IntakeError) -> Self {
-        match error {
-            IntakeError::Event(error) => error.into(),
-            IntakeError::Commit(error) => error.into(),
-            IntakeError::TwoKeys => Self::invalid_field("/id", error.to_string()),
-            IntakeError::BadKey | IntakeError::Rejected(_) => {
-                Self::invalid_field("", error.to_string())
-            }
-            IntakeError::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "Idempotency key reused",
-                error.to_string(),
-            ),
-        }
-    }
-}
-
-impl From<AuthError> for Problem {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Refused => Self::unauthorized("the bearer token is not valid"),
-            AuthError::Unavailable(error) => error.into(),
-        }
-    }
-}
-
-impl From<CallbackError> for Problem {
-    fn from(error: CallbackError) -> Self {
-        match error {
-            CallbackError::Unauthorized => Self::unauthorized(error.to_string()),
-            CallbackError::NotFound => Self::not_found(error.to_string()),
-            CallbackError::Conflict(_) => Self::conflict(error.to_string()),
-            CallbackError::Storage(error) => error.into(),
-        }
-    }
-}
-
-impl From<OperateError> for Problem {
-    fn from(error: OperateError) -> Self {
-        match error {
-            OperateError::NotFound => Self::not_found(error.to_string()),
-            OperateError::Refused { .. } | OperateError::Redriven(_) => {
-                Self::conflict(error.to_string())
-            }
-            OperateError::UnknownScope { .. } => Self::invalid_field("/scope", error.to_string()),
-            OperateError::Scope(error) => Self::invalid_field("/scope", error.to_string()),
-            OperateError::Storage(error) => error.into(),
-        }
-    }
-}
-
-impl From<QueryError> for Problem {
-    fn from(error: QueryError) -> Self {
-        match error {
-            QueryError::Limit => Self::invalid_field("/limit", error.to_string()),
-            QueryError::Cursor => Self::invalid_field("/cursor", error.to_string()),
-            QueryError::Storage(error) => error.into(),
-        }
-    }
-}
-
-impl From<PreviewError> for Problem {
-    fn from(error: PreviewError) -> Self {
-        match error {
-            PreviewError::Event(error) => Self::invalid_field("/event", error.to_string()),
-            PreviewError::Rules(error) => Self::invalid(error.diagnostics.iter().map(|wrong| {
-                let rule = wrong.rule.as_deref().map(|id| format!("rule `{id}`: "));
-                FieldError::new(
-                    "/rules",
-                    format!(
-                        "{}{} (line {}, column {} of the rules)",
-                        rule.unwrap_or_default(),
-                        wrong.detail,
-                        wrong.place.line,
-                        wrong.place.column
-                    ),
-                )
-            })),
-        }
     }
 }

@@ -15,7 +15,9 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::context::surround;
 use crate::problem::Problem;
-use crate::routes::{audit, callbacks, escalations, events, executions, health, pauses, rules};
+use crate::routes::{
+    audit, batch, callbacks, escalations, events, executions, health, pauses, rules,
+};
 use crate::state::{Api, Shared};
 
 #[derive(utoipa::OpenApi)]
@@ -63,6 +65,7 @@ impl Modify for SecuritySchemes {
 fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(events::router())
+        .merge(batch::router())
         .merge(executions::router())
         .merge(callbacks::router())
         .merge(escalations::router())

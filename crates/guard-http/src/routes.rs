@@ -1,6 +1,7 @@
 //! The handlers, a file for each kind of resource.
 
 pub(crate) mod audit;
+pub(crate) mod batch;
 pub(crate) mod callbacks;
 pub(crate) mod escalations;
 pub(crate) mod events;

@@ -1,6 +1,8 @@
 //! A test of one field, ready to run.
 
 mod compile;
+mod network;
+mod pattern;
 mod predicate;
 
 use guard_domain::{FieldPath, Operator, Quantifier, Test};

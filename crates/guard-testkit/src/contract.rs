@@ -5,7 +5,10 @@
 
 mod archive;
 mod ledger;
+mod operators;
 mod outbox;
+mod records;
+mod reports;
 mod rules;
 
 use std::sync::Arc;
@@ -22,7 +25,10 @@ use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
 pub use archive::*;
 pub use ledger::*;
+pub use operators::*;
 pub use outbox::*;
+pub use records::*;
+pub use reports::*;
 pub use rules::*;
 
 /// Every storage port.

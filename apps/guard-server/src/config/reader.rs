@@ -7,25 +7,15 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use guard_app::ports::random_tail;
 use guard_domain::{ContactName, EventType, EventTypes};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
-use super::report::without_credentials;
 use super::resolve::Resolved;
 use super::settings::{DatabaseUrl, Settings};
 use crate::system::SystemRandom;
 
-/// The shortest time that events are kept.
-const MIN_RETENTION: Duration = Duration::from_secs(2 * 24 * 3600);
-/// The most connections at once.
-const MAX_CONNECTIONS: usize = 1_000_000;
 /// The longest time that a setting may be.
 const LONGEST: Duration = Duration::from_secs(3653 * 24 * 3600);
-/// What a lease must have beyond the time of a call.
-const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// The shortest key.
-const MIN_KEY: usize = guard_identity::MIN_KEY_LENGTH;
-
 /// Reads the values of keys, and notes all that is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) resolved: &'a Resolved,
@@ -33,7 +23,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn refuse(&mut self, name: &str, detail: impl std::fmt::Display) {
+    pub(super) fn refuse(&mut self, name: &str, detail: impl std::fmt::Display) {
         let origin = self
             .resolved
             .origin(name)
@@ -240,73 +230,5 @@ impl Reader<'_> {
             admin_key: self.secret("auth.admin_key"),
             log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),
         })
-    }
-
-    /// What must hold between values.
-    pub(super) fn check(&mut self, settings: &Settings) {
-        if settings.lease <= settings.n8n_timeout + LEASE_MARGIN {
-            self.refuse(
-                "executor.lease",
-                format!(
-                    "{:?} is not more than `n8n.timeout` + 10s = {:?}: an execution could be delivered twice at once",
-                    settings.lease,
-                    settings.n8n_timeout + LEASE_MARGIN
-                ),
-            );
-        }
-        if settings.max_connections > MAX_CONNECTIONS {
-            self.refuse(
-                "server.max_connections",
-                format!("at most {MAX_CONNECTIONS}"),
-            );
-        }
-        if settings.retention < MIN_RETENTION {
-            self.refuse("retention", "events are kept for 2 days or more");
-        }
-        for (name, duration) in [
-            ("database.timeout", settings.database_timeout),
-            ("n8n.timeout", settings.n8n_timeout),
-            ("server.header_timeout", settings.header_timeout),
-            ("n8n.probe_interval", settings.n8n_probe_interval),
-        ] {
-            if duration.is_zero() {
-                self.refuse(name, "this cannot be 0");
-            }
-        }
-        for (name, delta) in [
-            ("executor.deadline", settings.deadline),
-            ("executor.confirm_within", settings.confirm_within),
-        ] {
-            if delta.is_zero() {
-                self.refuse(name, "this cannot be 0");
-            }
-        }
-        if settings.public_url.is_none() && !is_loopback(&settings.n8n_base_url) {
-            let n8n = without_credentials(settings.n8n_base_url.as_str());
-            self.refuse(
-                "server.public_url",
-                format!(
-                    "n8n at {n8n} is on another machine, and must be told how to reach this server"
-                ),
-            );
-        }
-        for (name, key) in [
-            ("auth.api_key", &settings.api_key),
-            ("auth.admin_key", &settings.admin_key),
-        ] {
-            let length = key.as_ref().map(|key| key.expose_secret().chars().count());
-            if length.is_some_and(|length| length < MIN_KEY) {
-                self.refuse(name, format!("a key has {MIN_KEY} characters or more"));
-            }
-        }
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

@@ -11,12 +11,13 @@ pub(super) struct Printer {
     terminal: bool,
 }
 
-/// A value as text.
-pub(super) fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+/// A field of an object as text; nothing if there is no such field.
+pub(super) fn field(of: &Value, name: &str) -> String {
+    match of.get(name) {
+        None => String::new(),
+        Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
     }
 }
 

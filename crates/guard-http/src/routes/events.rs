@@ -6,24 +6,19 @@ use axum::response::{IntoResponse, Response};
 use guard_app::Submission;
 use guard_app::ports::EventFilter;
 use guard_domain::{DecisionKind, EventId, EventType, MAX_BODY_BYTES, Source};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use serde_json::value::{RawValue, to_raw_value};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{moment, page, value};
 use crate::auth::{Caller, EventsWrite, ExecutionsRead};
-use crate::body::{BatchBytes, Format, JsonBytes, Params, PathId};
+use crate::body::{JsonBytes, Params, PathId};
 use crate::context::RequestContext;
 use crate::problem::Problem;
 use crate::state::Shared;
-use crate::wire::{BatchAnswer, BatchItem, EventAnswer, EventDocument, List};
-
-/// The largest batch, in bytes and in events.
-const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-const MAX_BATCH_EVENTS: usize = 1000;
+use crate::wire::{EventAnswer, EventDocument, List};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -32,7 +27,6 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(post_event))
         .routes(routes!(list_events, post_event_v1))
-        .routes(routes!(post_batch))
         .routes(routes!(get_event))
 }
 
@@ -129,101 +123,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         || text.to_owned(),
         |inner| inner.replace("\\\"", "\"").replace("\\\\", "\\"),
     )))
-}
-
-/// Take several events in.
-///
-/// Each stands alone: it is answered as `POST /events` would have, without waiting for acknowledgements.
-#[utoipa::path(
-    post,
-    path = "/v1/events/batch",
-    tag = "events",
-    request_body(description = "At most 1,000 events and 4 MiB: a JSON array, or one event on each line",
-        content(([Object] = "application/json"), (String = "application/x-ndjson"))),
-    responses(
-        (status = 200, body = BatchAnswer, description = "An answer for each event, in order"),
-        (status = 400, body = Problem, description = "Not an array"),
-        (status = 401, body = Problem),
-        (status = 403, body = Problem),
-        (status = 413, body = Problem, description = "More than 4 MiB or 1,000 events"),
-        (status = 415, body = Problem),
-    ),
-    security(("bearer" = ["events:write"])),
-)]
-async fn post_batch(
-    State(api): State<Shared>,
-    caller: Caller<EventsWrite>,
-    context: RequestContext,
-    BatchBytes(format, bytes): BatchBytes<MAX_BATCH_BYTES>,
-) -> Result<Json<BatchAnswer>, Problem> {
-    let texts = split_batch(format, &bytes)?;
-    if texts.len() > MAX_BATCH_EVENTS {
-        let found = texts.len();
-        let detail = format!("a batch has at most {MAX_BATCH_EVENTS} events, this one has {found}");
-        return Err(Problem::too_large(detail));
-    }
-    let submission = |text: &&[u8]| Submission {
-        body: text.to_vec(),
-        key: None,
-        origin: context.origin(&caller.principal.subject),
-    };
-    let fits = |text: &&[u8]| text.len() <= MAX_BODY_BYTES;
-    let submissions = texts
-        .iter()
-        .copied()
-        .filter(fits)
-        .map(|text| submission(&text))
-        .collect();
-    let mut answers = api
-        .intake
-        .receive_all(&caller.principal, submissions)
-        .await
-        .into_iter();
-    let items = texts.iter().enumerate().map(|(index, text)| {
-        let outcome = if fits(text) { answers.next() } else { None };
-        let outcome = outcome.map_or_else(
-            || {
-                Err(Problem::too_large(format!(
-                    "an event has at most {MAX_BODY_BYTES} bytes"
-                )))
-            },
-            |answer| answer.map_err(Problem::from),
-        );
-        let (status, body) = match outcome {
-            Ok(answer) => (StatusCode::OK, to_raw_value(&EventAnswer::from(&answer))),
-            Err(problem) => (
-                problem.status(),
-                to_raw_value(&problem.of_request(context.id)),
-            ),
-        };
-        let body = body.unwrap_or_else(|_| RawValue::NULL.to_owned());
-        BatchItem {
-            index,
-            status: status.as_u16(),
-            body,
-        }
-    });
-    Ok(Json(BatchAnswer {
-        items: items.collect(),
-    }))
-}
-
-fn split_batch(format: Format, bytes: &[u8]) -> Result<Vec<&[u8]>, Problem> {
-    match format {
-        Format::Json => {
-            let texts: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|error| {
-                Problem::malformed(format!("a batch is a JSON array of events: {error}"))
-            })?;
-            Ok(texts
-                .into_iter()
-                .map(|text| text.get().as_bytes())
-                .collect())
-        }
-        Format::Ndjson => {
-            let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-            Ok(lines.filter(|line| !line.is_empty()).collect())
-        }
-    }
 }
 
 /// Read an event, what was decided about it, and what followed.

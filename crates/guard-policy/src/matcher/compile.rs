@@ -1,20 +1,13 @@
 //! Tests to predicates, and what can be wrong with them.
 
-use std::net::IpAddr;
-
 use guard_domain::{Literal, Operand, Operator, Quantifier, Test};
-use ipnet::{IpNet, Ipv4Net};
-use regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
 use super::Check;
+use super::network::networks;
+use super::pattern::{regex, wildcard};
 use super::predicate::{Predicate, Scalar, Text};
 use crate::number::Number;
-
-/// The longest pattern, in bytes.
-const MAX_PATTERN_BYTES: usize = 4096;
-/// The most memory a compiled pattern may take, in bytes.
-const MAX_PATTERN_SIZE: usize = 1 << 18;
 
 /// Why a test cannot be run.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -191,115 +184,4 @@ fn between(items: &[Literal]) -> Result<Option<Predicate>, MatcherError> {
         });
     }
     Ok(Some(Predicate::Between(bounds.0, bounds.1)))
-}
-
-fn networks(value: &Literal) -> Result<Option<Vec<IpNet>>, MatcherError> {
-    let items = match value {
-        Literal::List(items) => items.as_slice(),
-        single => std::slice::from_ref(single),
-    };
-    let mut networks = Vec::new();
-    for item in items {
-        let Literal::String(text) = item else {
-            return Ok(None);
-        };
-        networks.push(network(text)?);
-    }
-    Ok(Some(networks))
-}
-
-fn network(text: &str) -> Result<IpNet, MatcherError> {
-    let wrong = |hint: String| MatcherError::Network {
-        text: text.to_owned(),
-        hint,
-    };
-    let (address, length) = match text.split_once('/') {
-        None => (text, None),
-        Some((address, length)) => (address, Some(length)),
-    };
-    let address: IpAddr = address.parse().map_err(|_| wrong(String::new()))?;
-    let whole = IpNet::from(address).prefix_len();
-    let canonical = |digits: &&str| digits.parse().is_ok_and(|n: u8| n.to_string() == *digits);
-    let length = match length {
-        None => Some(whole),
-        Some(digits) => Some(digits)
-            .filter(canonical)
-            .and_then(|digits| digits.parse().ok()),
-    };
-    let network = length
-        .and_then(|length| IpNet::new(address, length).ok())
-        .ok_or_else(|| wrong(String::new()))?;
-    if network.trunc() != network {
-        return Err(wrong(format!(
-            ": it has host bits; did you mean `{}`?",
-            network.trunc()
-        )));
-    }
-    Ok(unmapped(network))
-}
-
-/// A network of IPv4 addresses written as IPv6 is the IPv4 network it is.
-fn unmapped(network: IpNet) -> IpNet {
-    let IpNet::V6(v6) = network else {
-        return network;
-    };
-    let mapped = v6
-        .network()
-        .to_ipv4_mapped()
-        .zip(v6.prefix_len().checked_sub(96));
-    mapped
-        .and_then(|(address, length)| Ipv4Net::new(address, length).ok())
-        .map_or(network, IpNet::V4)
-}
-
-fn regex(pattern: &str, source: &str, ignore_case: bool) -> Result<Regex, MatcherError> {
-    if pattern.len() > MAX_PATTERN_BYTES {
-        return Err(MatcherError::TooCostly {
-            found: format!("it has {} bytes", pattern.len()),
-            bound: MAX_PATTERN_BYTES.to_string(),
-        });
-    }
-    let built = RegexBuilder::new(source)
-        .case_insensitive(ignore_case)
-        .size_limit(MAX_PATTERN_SIZE)
-        .dfa_size_limit(MAX_PATTERN_SIZE)
-        .build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => MatcherError::TooCostly {
-            found: "compiled it takes more memory".to_owned(),
-            bound: format!("{MAX_PATTERN_SIZE} bytes"),
-        },
-        other => MatcherError::Pattern {
-            pattern: pattern.to_owned(),
-            detail: other
-                .to_string()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
-        },
-    })
-}
-
-/// The regular expression of a wildcard pattern, which fits the whole text.
-fn wildcard(pattern: &str) -> Result<String, MatcherError> {
-    let mut source = String::from("(?s)^");
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '*' => source.push_str(".*"),
-            '?' => source.push('.'),
-            '\\' => {
-                let literal = characters.next().ok_or_else(|| MatcherError::Pattern {
-                    pattern: pattern.to_owned(),
-                    detail: "nothing follows the last `\\`".to_owned(),
-                })?;
-                source.push_str(&regex::escape(literal.encode_utf8(&mut [0; 4])));
-            }
-            literal => source.push_str(&regex::escape(literal.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    source.push('$');
-    Ok(source)
 }

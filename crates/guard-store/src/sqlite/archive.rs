@@ -16,7 +16,9 @@ use guard_domain::{
     EventId, EventType, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId, Severity,
     Source, TenantId, id,
 };
-use sqlx::sqlite::SqliteRow;
+use sqlx::Sqlite;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use tracing::instrument;
 use uuid::Uuid;
 
@@ -26,15 +28,22 @@ use super::receipt::{decision, execution_brief};
 use crate::error::unavailable;
 use crate::row::Columns;
 
-/// The ids of a page: at or above the first, below the second.
-fn id_range(
+/// A statement of a list whose first parameters are the tenant, the least id, the id that all are below, and the limit.
+fn paged<'q>(
+    statement: &'static str,
+    tenant: &'q TenantId,
     page: IdPage,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
-) -> (Uuid, Uuid) {
+) -> Query<'q, Sqlite, SqliteArguments> {
     let least = since.map_or(Uuid::nil(), id::v7_floor);
     let until = until.map_or(Uuid::max(), id::v7_floor);
-    (least, page.before.map_or(until, |before| before.min(until)))
+    let below = page.before.map_or(until, |before| before.min(until));
+    sqlx::query(statement)
+        .bind(tenant.as_str())
+        .bind(least)
+        .bind(below)
+        .bind(page.limit)
 }
 
 macro_rules! select_events {
@@ -118,12 +127,7 @@ impl Archive for SqliteStore {
             }
             _ => select_events!("", "?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
         };
-        let (least, below) = id_range(page, filter.since, filter.until);
-        let rows = sqlx::query(statement)
-            .bind(tenant.as_str())
-            .bind(least)
-            .bind(below)
-            .bind(page.limit)
+        let rows = paged(statement, tenant, page, filter.since, filter.until)
             .bind(filter.source.as_ref().map(Source::as_str))
             .bind(filter.event_type.as_ref().map(EventType::as_str))
             .bind(filter.decision.map(DecisionKind::as_str))
@@ -188,12 +192,7 @@ impl Archive for SqliteStore {
             }
             _ => select_executions!("", "?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
         };
-        let (least, below) = id_range(page, filter.since, filter.until);
-        let rows = sqlx::query(statement)
-            .bind(tenant.as_str())
-            .bind(least)
-            .bind(below)
-            .bind(page.limit)
+        let rows = paged(statement, tenant, page, filter.since, filter.until)
             .bind(filter.state.map(ExecutionState::as_str))
             .bind(filter.playbook.as_ref().map(PlaybookName::as_str))
             .bind(filter.rule_id.as_ref().map(RuleId::as_str))
@@ -210,15 +209,8 @@ impl Archive for SqliteStore {
         filter: &EscalationFilter,
         page: IdPage,
     ) -> Result<Vec<Escalation>, StorageError> {
-        let (least, below) = id_range(page, filter.since, filter.until);
-        let rows = sqlx::query(
-            "SELECT * FROM escalations WHERE tenant = ?1 AND escalation_id >= ?2 AND escalation_id < ?3
-             ORDER BY escalation_id DESC LIMIT ?4",
-        )
-        .bind(tenant.as_str())
-        .bind(least)
-        .bind(below)
-        .bind(page.limit)
+        let rows = paged("SELECT * FROM escalations WHERE tenant = ?1 AND escalation_id >= ?2 AND escalation_id < ?3
+             ORDER BY escalation_id DESC LIMIT ?4", tenant, page, filter.since, filter.until)
         .fetch_all(&self.reader)
         .await
         .map_err(unavailable)?;

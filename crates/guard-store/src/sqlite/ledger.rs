@@ -4,6 +4,7 @@ mod record;
 mod standing;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -168,9 +169,9 @@ impl Commit<'_> {
         if let Some(outcome) = self.find_repetition(connection, intake).await? {
             return Ok(outcome);
         }
-        self.load_tenant(connection, &intake.tenant).await?;
-        let Some(tenant) = self.tenants.get_mut(&intake.tenant) else {
-            return Ok(CommitOutcome::Outdated);
+        let tenant = match self.tenants.entry(intake.tenant.clone()) {
+            Entry::Occupied(loaded) => loaded.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(load_tenant(connection, &intake.tenant).await?),
         };
         if tenant.live_revision != intake.rules.revision() {
             return Ok(CommitOutcome::Outdated);
@@ -226,21 +227,15 @@ impl Commit<'_> {
         }
         Ok(None)
     }
+}
 
-    async fn load_tenant(
-        &mut self,
-        connection: &mut SqliteConnection,
-        tenant: &TenantId,
-    ) -> Result<(), StorageError> {
-        if !self.tenants.contains_key(tenant) {
-            let control = read_control(connection, tenant).await?;
-            let pauses = control.pauses.into_iter().collect();
-            let state = TenantState {
-                live_revision: control.live_revision,
-                standing: StandingState::new(pauses),
-            };
-            self.tenants.insert(tenant.clone(), state);
-        }
-        Ok(())
-    }
+async fn load_tenant(
+    connection: &mut SqliteConnection,
+    tenant: &TenantId,
+) -> Result<TenantState, StorageError> {
+    let control = read_control(connection, tenant).await?;
+    Ok(TenantState {
+        live_revision: control.live_revision,
+        standing: StandingState::new(control.pauses.into_iter().collect()),
+    })
 }

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use guard_app::ports::{
-    Actor, AttemptReport, CancelOutcome, Claimed, Clock, FinishOutcome, NextStep, RedriveOutcome,
-    StartOutcome, WorkflowResult, random_tail,
+    Actor, AttemptReport, Claimed, Clock, FinishOutcome, NextStep, RedriveOutcome, StartOutcome,
+    WorkflowResult, random_tail,
 };
 use guard_domain::{
     AttemptOutcome, DecisionKind, Escalation, EscalationId, EscalationReason, Execution,
@@ -12,9 +12,9 @@ use guard_domain::{
 
 use super::{Storage, World, acknowledged, default_tenant, failed, page};
 
-const CONFIRM: TimeDelta = TimeDelta::minutes(15);
+pub(super) const CONFIRM: TimeDelta = TimeDelta::minutes(15);
 
-fn result(succeeded: bool) -> WorkflowResult {
+pub(super) fn result(succeeded: bool) -> WorkflowResult {
     WorkflowResult {
         succeeded,
         message: Some("done".to_owned()),
@@ -23,39 +23,39 @@ fn result(succeeded: bool) -> WorkflowResult {
 }
 
 impl<S: Storage + 'static> World<S> {
-    async fn queue(&self) -> ExecutionId {
+    pub(super) async fn queue(&self) -> ExecutionId {
         let receipt = self
             .record("security_threat", "high", r#"{"host":"a"}"#)
             .await;
         receipt.execution.expect("an execution").id
     }
 
-    async fn claim_one(&self) -> Claimed {
+    pub(super) async fn claim_one(&self) -> Claimed {
         let mut claimed = self.claim(10, &[]).await;
         assert_eq!(claimed.len(), 1, "{claimed:?}");
         claimed.remove(0)
     }
 
-    async fn read(&self, id: ExecutionId) -> Execution {
+    pub(super) async fn read(&self, id: ExecutionId) -> Execution {
         let found = self.store.execution(&default_tenant(), id).await.unwrap();
         found.expect("the execution").execution
     }
 
-    async fn start(&self, id: ExecutionId, n8n: &str) -> StartOutcome {
+    pub(super) async fn start(&self, id: ExecutionId, n8n: &str) -> StartOutcome {
         self.store
             .start(&default_tenant(), id, n8n, CONFIRM)
             .await
             .unwrap()
     }
 
-    async fn finish(&self, id: ExecutionId, succeeded: bool) -> FinishOutcome {
+    pub(super) async fn finish(&self, id: ExecutionId, succeeded: bool) -> FinishOutcome {
         self.store
             .finish(&default_tenant(), id, &result(succeeded))
             .await
             .unwrap()
     }
 
-    async fn reasons(&self) -> Vec<EscalationReason> {
+    pub(super) async fn reasons(&self) -> Vec<EscalationReason> {
         let list = self
             .store
             .escalations(&default_tenant(), &Default::default(), page(10))
@@ -67,7 +67,7 @@ impl<S: Storage + 'static> World<S> {
     }
 
     /// Whether the cooldown of the queued execution is free again.
-    async fn may_fire_again(&self) -> bool {
+    pub(super) async fn may_fire_again(&self) -> bool {
         let again = self
             .record("security_threat", "high", r#"{"host":"a"}"#)
             .await;
@@ -168,29 +168,6 @@ pub async fn a_lease_ends_and_fences<S: Storage + 'static>(world: World<S>) {
     );
 }
 
-pub async fn an_acknowledgement_is_no_result<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let id = world.queue().await;
-    let claimed = world.claim_one().await;
-    world.store.settle(&claimed, &acknowledged()).await.unwrap();
-    let execution = world.read(id).await;
-    assert_eq!(execution.state, ExecutionState::Acknowledged);
-    assert_eq!(execution.acknowledged_at, Some(world.clock.now()));
-    assert_eq!(execution.finished_at, None);
-    assert!(matches!(
-        world.start(id, "7").await,
-        StartOutcome::Started(_)
-    ));
-    let FinishOutcome::Finished(done) = world.finish(id, true).await else {
-        panic!()
-    };
-    assert_eq!(done.state, ExecutionState::Succeeded);
-    assert_eq!(done.message.as_deref(), Some("done"));
-    assert_eq!(done.result_data.as_deref(), Some(r#"{"rows": 1.50}"#));
-    assert_eq!(done.finished_at, Some(world.clock.now()));
-    assert_eq!(world.claim(10, &[]).await.len(), 0);
-}
-
 pub async fn a_retry_waits<S: Storage + 'static>(world: World<S>) {
     let world = world.with_rules().await;
     let id = world.queue().await;
@@ -267,138 +244,6 @@ pub async fn giving_up_after_a_run_is_unconfirmed_and_keeps_the_cooldown<S: Stor
     assert!(!world.may_fire_again().await);
 }
 
-pub async fn a_workflow_that_failed_has_failed<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let id = world.queue().await;
-    let claimed = world.claim_one().await;
-    world.start(id, "7").await;
-    let settled = world
-        .store
-        .settle(&claimed, &failed(true, NextStep::Fail))
-        .await
-        .unwrap();
-    assert_eq!(settled.execution.state, ExecutionState::Failed);
-    assert_eq!(settled.escalation, None);
-    assert!(matches!(
-        world.finish(id, true).await,
-        FinishOutcome::Repeated(_)
-    ));
-    assert_eq!(world.read(id).await.state, ExecutionState::Failed);
-}
-
-pub async fn only_one_delivery_starts<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let id = world.queue().await;
-    let claimed = world.claim_one().await;
-    world.store.settle(&claimed, &acknowledged()).await.unwrap();
-    assert!(matches!(
-        world.start(id, "7").await,
-        StartOutcome::Started(_)
-    ));
-    assert!(
-        matches!(world.start(id, "7").await, StartOutcome::Started(_)),
-        "an answer can get lost"
-    );
-    assert!(matches!(
-        world.start(id, "8").await,
-        StartOutcome::Refused(_)
-    ));
-    assert_eq!(world.read(id).await.n8n_execution_id.as_deref(), Some("7"));
-    world.finish(id, true).await;
-    assert!(
-        matches!(world.start(id, "7").await, StartOutcome::Refused(_)),
-        "it is final"
-    );
-    let unknown = ExecutionId::new(world.clock.now(), random_tail(world.random.as_ref()));
-    assert_eq!(world.start(unknown, "7").await, StartOutcome::NotFound);
-
-    world.clock.advance(TimeDelta::minutes(10));
-    let late = world.queue().await;
-    world.clock.advance(TimeDelta::hours(1));
-    assert!(
-        matches!(world.start(late, "9").await, StartOutcome::Refused(_)),
-        "past its deadline"
-    );
-}
-
-pub async fn a_workflow_that_speaks_first_is_not_delivered_again<S: Storage + 'static>(
-    world: World<S>,
-) {
-    let world = world.with_rules().await;
-    let id = world.queue().await;
-    let claimed = world.claim_one().await;
-    world.start(id, "7").await;
-    let at = world.clock.now();
-    let settled = world
-        .store
-        .settle(&claimed, &failed(true, NextStep::Retry { at }))
-        .await
-        .unwrap();
-    assert_eq!(
-        settled.execution.state,
-        ExecutionState::Started,
-        "no answer, and yet it began"
-    );
-    world.clock.advance(TimeDelta::minutes(2));
-    assert_eq!(world.claim(10, &[]).await.len(), 0);
-    assert!(matches!(
-        world.finish(id, false).await,
-        FinishOutcome::Finished(_)
-    ));
-    assert_eq!(world.read(id).await.state, ExecutionState::Failed);
-
-    // The result can come before n8n's own answer.
-    world.clock.advance(TimeDelta::minutes(10));
-    let quick = world.queue().await;
-    let claimed = world.claim_one().await;
-    world.start(quick, "8").await;
-    world.finish(quick, true).await;
-    let settled = world.store.settle(&claimed, &acknowledged()).await.unwrap();
-    assert_eq!(settled.execution.state, ExecutionState::Succeeded);
-    assert!(!settled.ended, "the result has ended it, and was counted");
-    assert_eq!(settled.execution.acknowledged_at, Some(world.clock.now()));
-}
-
-pub async fn results_are_taken_once_and_late<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let id = world.queue().await;
-    assert!(
-        matches!(world.finish(id, true).await, FinishOutcome::Finished(_)),
-        "whatever the order"
-    );
-    let FinishOutcome::Repeated(same) = world.finish(id, false).await else {
-        panic!()
-    };
-    assert_eq!(same.state, ExecutionState::Succeeded);
-
-    world.clock.advance(TimeDelta::minutes(10));
-    let dead = world.queue().await;
-    let claimed = world.claim_one().await;
-    world
-        .store
-        .settle(&claimed, &failed(false, NextStep::GiveUp))
-        .await
-        .unwrap();
-    assert!(
-        matches!(world.finish(dead, true).await, FinishOutcome::Finished(_)),
-        "a late result"
-    );
-
-    world.clock.advance(TimeDelta::minutes(10));
-    let cancelled = world.queue().await;
-    world
-        .store
-        .cancel(&default_tenant(), cancelled, &Actor::system("test"))
-        .await
-        .unwrap();
-    assert!(matches!(
-        world.finish(cancelled, true).await,
-        FinishOutcome::Refused(_)
-    ));
-    let unknown = ExecutionId::new(world.clock.now(), random_tail(world.random.as_ref()));
-    assert_eq!(world.finish(unknown, true).await, FinishOutcome::NotFound);
-}
-
 pub async fn time_runs_out<S: Storage + 'static>(world: World<S>) {
     let world = world.with_rules().await;
     let (tenant, actor) = (default_tenant(), Actor::system("test"));
@@ -465,89 +310,6 @@ pub async fn time_runs_out<S: Storage + 'static>(world: World<S>) {
     );
 }
 
-pub async fn an_execution_is_cancelled<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let (tenant, actor) = (default_tenant(), Actor::system("test"));
-    let id = world.queue().await;
-    let CancelOutcome::Cancelled(execution) =
-        world.store.cancel(&tenant, id, &actor).await.unwrap()
-    else {
-        panic!()
-    };
-    assert_eq!(execution.state, ExecutionState::Cancelled);
-    assert_eq!(world.claim(10, &[]).await.len(), 0);
-    let again = world.store.cancel(&tenant, id, &actor).await.unwrap();
-    assert_eq!(again, CancelOutcome::Refused(ExecutionState::Cancelled));
-    assert!(world.may_fire_again().await, "nothing ran");
-    let claimed = world.claim_one().await;
-    let busy = world
-        .store
-        .cancel(&tenant, claimed.execution.id, &actor)
-        .await
-        .unwrap();
-    assert_eq!(busy, CancelOutcome::Refused(ExecutionState::Dispatching));
-    let (audit, _) = world
-        .store
-        .audit_after(&tenant, &Default::default(), 100)
-        .await
-        .unwrap();
-    let record = audit
-        .iter()
-        .find(|record| record.action == "execution_cancelled")
-        .unwrap();
-    assert_eq!(record.target, Some(format!("execution:{id}")));
-    assert_eq!(record.actor, "system:test");
-}
-
-pub async fn an_execution_is_redriven<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let (tenant, actor) = (default_tenant(), Actor::system("test"));
-    let id = world.queue().await;
-    let early = world
-        .store
-        .redrive(&tenant, id, TimeDelta::hours(1), &actor)
-        .await
-        .unwrap();
-    assert_eq!(early, RedriveOutcome::Refused(ExecutionState::Queued));
-    let claimed = world.claim_one().await;
-    world
-        .store
-        .settle(&claimed, &failed(false, NextStep::GiveUp))
-        .await
-        .unwrap();
-    world.clock.advance(TimeDelta::hours(2));
-    let again = world
-        .store
-        .redrive(&tenant, id, TimeDelta::hours(1), &actor)
-        .await
-        .unwrap();
-    let RedriveOutcome::Redriven(new) = again else {
-        panic!("{again:?}")
-    };
-    assert_ne!(new.id, id);
-    assert_eq!(new.redrive_of, Some(id));
-    assert_eq!((new.state, new.attempts), (ExecutionState::Queued, 0));
-    assert_eq!(new.deadline, world.clock.now() + TimeDelta::hours(1));
-    let twice = world
-        .store
-        .redrive(&tenant, id, TimeDelta::hours(1), &actor)
-        .await
-        .unwrap();
-    assert_eq!(
-        twice,
-        RedriveOutcome::Open(new.id),
-        "a repeated order is one order"
-    );
-    let claimed = world.claim_one().await;
-    assert_eq!(claimed.execution.id, new.id);
-    assert_eq!(claimed.params, r#"{"host":"a"}"#);
-    assert_eq!(
-        world.read(id).await.state,
-        ExecutionState::Dead,
-        "the old one stays as it ended"
-    );
-}
-
 pub async fn an_escalation_is_raised_once<S: Storage + 'static>(world: World<S>) {
     let world = world.with_rules().await;
     let id = world.queue().await;
@@ -603,89 +365,4 @@ pub async fn the_next_due_moment_is_known<S: Storage + 'static>(world: World<S>)
     assert_eq!(due().await, Some(now + CONFIRM));
     world.finish(id, true).await;
     assert_eq!(due().await, None);
-}
-
-pub async fn a_run_that_began_is_never_dead<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let id = world.queue().await;
-    let claimed = world.claim_one().await;
-    world.start(id, "7").await;
-    // n8n's own answer says that nothing ran: the workflow knows better.
-    let at = world.clock.now();
-    world
-        .store
-        .settle(&claimed, &failed(false, NextStep::Retry { at }))
-        .await
-        .unwrap();
-    world.clock.advance(CONFIRM);
-    let expired = world.store.expire(10).await.unwrap();
-    assert_eq!(expired[0].execution.state, ExecutionState::Unconfirmed);
-    world.clock.advance(-TimeDelta::minutes(6));
-    assert!(!world.may_fire_again().await, "it keeps its cooldown");
-}
-
-pub async fn the_failure_of_a_repeated_delivery_is_not_that_of_the_run<S: Storage + 'static>(
-    world: World<S>,
-) {
-    let world = world.with_rules().await;
-    let id = world.queue().await;
-    let first = world.claim_one().await;
-    let at = world.clock.now();
-    world
-        .store
-        .settle(&first, &failed(true, NextStep::Retry { at }))
-        .await
-        .unwrap();
-    let second = world.claim_one().await;
-    world.start(id, "7").await;
-    // The second delivery was told to stop, and n8n calls that an error.
-    let settled = world
-        .store
-        .settle(&second, &failed(true, NextStep::Fail))
-        .await
-        .unwrap();
-    assert_eq!(settled.execution.state, ExecutionState::Started);
-    assert!(matches!(
-        world.finish(id, true).await,
-        FinishOutcome::Finished(_)
-    ));
-}
-
-pub async fn a_cooldown_is_released_only_by_who_claimed_it<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let (tenant, actor) = (default_tenant(), Actor::system("test"));
-    let first = world.queue().await;
-    let claimed = world.claim_one().await;
-    world
-        .store
-        .settle(&claimed, &failed(false, NextStep::GiveUp))
-        .await
-        .unwrap();
-    let again = world
-        .store
-        .redrive(&tenant, first, TimeDelta::hours(1), &actor);
-    let RedriveOutcome::Redriven(redriven) = again.await.unwrap() else {
-        panic!()
-    };
-    let delivered = world.claim_one().await;
-    world
-        .store
-        .settle(&delivered, &acknowledged())
-        .await
-        .unwrap();
-    world.finish(redriven.id, true).await;
-    // A new event claims the cooldown; the end of an older execution must not free it.
-    let owner = world.queue().await;
-    let claimed = world.claim_one().await;
-    world.store.settle(&claimed, &acknowledged()).await.unwrap();
-    let third = world
-        .store
-        .redrive(&tenant, first, TimeDelta::hours(1), &actor);
-    let RedriveOutcome::Redriven(third) = third.await.unwrap() else {
-        panic!()
-    };
-    assert_ne!(third.id, owner);
-    let cancelled = world.store.cancel(&tenant, third.id, &actor).await.unwrap();
-    assert!(matches!(cancelled, CancelOutcome::Cancelled(_)));
-    assert!(!world.may_fire_again().await);
 }

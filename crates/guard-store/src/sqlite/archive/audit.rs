@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::id_range;
+use super::paged;
 use crate::error::unavailable;
 use crate::row::Columns;
 use crate::sqlite::SqliteStore;
@@ -47,12 +47,7 @@ impl SqliteStore {
             ),
             _ => select_audit!("", "?5 IS NULL AND ?6 IS NULL"),
         };
-        let (least, below) = id_range(page, filter.since, filter.until);
-        let rows = sqlx::query(statement)
-            .bind(tenant.as_str())
-            .bind(least)
-            .bind(below)
-            .bind(page.limit)
+        let rows = paged(statement, tenant, page, filter.since, filter.until)
             .bind(filter.event_id.map(|id| id.as_uuid()))
             .bind(filter.rule_id.as_ref().map(RuleId::as_str))
             .fetch_all(&self.reader)
