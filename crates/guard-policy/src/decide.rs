@@ -176,19 +176,18 @@ impl Context<'_> {
                 }
             }
         }
-        let Some((first, _)) = held_back.first() else {
+        // If nothing decided, every match was held back.
+        let Some(first) = matches.first().and_then(|found| self.rules.get(found.rank)) else {
             return self.verdict(DecisionKind::NoAction, "No rule matched".to_owned());
         };
-        let first = matches.iter().find(|found| found.rule_id == *first);
-        let first = first.and_then(|found| self.rules.get(found.rank));
         let reasons: Vec<_> = held_back
             .iter()
             .map(|(rule, reason)| format!("{rule} {reason}"))
             .collect();
         let message = format!("Suppressed: {}", reasons.join("; "));
         let mut verdict = self.verdict(DecisionKind::Suppressed, message);
-        verdict.decision.rule_id = first.map(|compiled| compiled.rule.id.clone());
-        verdict.decision.rule_version = first.map(|compiled| compiled.version);
+        verdict.decision.rule_id = Some(first.rule.id.clone());
+        verdict.decision.rule_version = Some(first.version);
         Verdict {
             held_back,
             ..verdict

@@ -83,4 +83,24 @@ mod tests {
         );
         assert_eq!(without_credentials("http://h/a@b"), "http://h/a@b");
     }
+
+    #[test]
+    fn the_guide_names_every_key_with_its_default() {
+        let guide = include_str!("../../../../docs/configuration.md");
+        for key in KEYS {
+            let default = match key.default {
+                None => "not set".to_owned(),
+                Some("") => "(empty)".to_owned(),
+                Some(default) => format!("`{default}`"),
+            };
+            let row = format!("| `{}` | {default} | {}", key.name, key.about);
+            assert!(guide.contains(&row), "docs/configuration.md lacks: {row}");
+        }
+        let rows = guide.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(
+            rows,
+            KEYS.len(),
+            "docs/configuration.md names a key that does not exist"
+        );
+    }
 }
