@@ -1,9 +1,11 @@
 //! Conditions, ready to run.
 
-use guard_domain::Condition;
+use std::sync::Arc;
+
+use guard_domain::{Condition, FieldPath};
 
 use crate::document::Document;
-use crate::matcher::{Matcher, MatcherError};
+use crate::matcher::{Check, Matcher, MatcherError};
 
 /// A compiled [`Condition`].
 #[derive(Debug)]
@@ -11,7 +13,7 @@ pub(crate) enum Compiled {
     All(Vec<Compiled>),
     Any(Vec<Compiled>),
     Not(Box<Compiled>),
-    Test(Matcher),
+    Test(Arc<Matcher>),
 }
 
 impl Compiled {
@@ -21,8 +23,24 @@ impl Compiled {
             Condition::All(list) => Self::All(all(list)?),
             Condition::Any(list) => Self::Any(all(list)?),
             Condition::Not(inner) => Self::Not(Box::new(Self::compile(inner)?)),
-            Condition::Test(test) => Self::Test(Matcher::compile(test)?),
+            Condition::Test(test) => Self::Test(Arc::new(Matcher::compile(test)?)),
         })
+    }
+
+    /// Tells the fields it looks at.
+    pub(crate) fn each_field<'a>(&'a self, tell: &mut impl FnMut(&'a FieldPath)) {
+        match self {
+            Self::All(list) | Self::Any(list) => {
+                list.iter().for_each(|condition| condition.each_field(tell));
+            }
+            Self::Not(inner) => inner.each_field(tell),
+            Self::Test(matcher) => {
+                tell(&matcher.field);
+                if let Check::Field { other, .. } = &matcher.check {
+                    tell(other);
+                }
+            }
+        }
     }
 
     pub(crate) fn holds(&self, event: &Document<'_>) -> bool {

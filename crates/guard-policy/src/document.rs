@@ -3,34 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use crate::malformed::{MAX_DEPTH, MAX_EVENT_BYTES, MalformedEvent, MalformedKind};
+use crate::number::Number;
 use guard_domain::{FieldPath, JsonError, PathStep, find_lone_surrogate, members};
 use serde_json::value::RawValue;
-use thiserror::Error;
-
-use crate::number::Number;
-
-/// How deep an event may nest.
-const MAX_DEPTH: usize = 64;
-
-/// An event whose text cannot be evaluated.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum MalformedEvent {
-    /// The text is not JSON.
-    #[error("malformed JSON: {0}")]
-    Json(#[from] JsonError),
-    /// A string holds half of a surrogate pair.
-    #[error("half of a surrogate pair at byte {offset}")]
-    LoneSurrogate {
-        /// Where the escape begins, in bytes.
-        offset: usize,
-    },
-    /// It is no object.
-    #[error("an event is a JSON object")]
-    NotAnObject,
-    /// It nests too deep.
-    #[error("nested deeper than {MAX_DEPTH} levels")]
-    TooDeep,
-}
 
 /// A value and the text it was read from.
 #[derive(Debug)]
@@ -54,46 +30,22 @@ pub(crate) enum Value<'a> {
 impl<'a> Document<'a> {
     /// Reads the text of an event.
     pub(crate) fn parse(text: &'a str) -> Result<Self, MalformedEvent> {
-        let root: &RawValue = serde_json::from_str(text).map_err(JsonError::from)?;
+        if text.len() > MAX_EVENT_BYTES {
+            return Err(MalformedEvent::new(
+                MalformedKind::TooLarge,
+                MAX_EVENT_BYTES,
+            ));
+        }
+        let root: &RawValue =
+            serde_json::from_str(text).map_err(|error| syntax(text, &error.into()))?;
         if let Some(offset) = find_lone_surrogate(text) {
-            return Err(MalformedEvent::LoneSurrogate { offset });
+            return Err(MalformedEvent::new(MalformedKind::LoneSurrogate, offset));
         }
         if !root.get().starts_with('{') {
-            return Err(MalformedEvent::NotAnObject);
+            return Err(MalformedEvent::new(MalformedKind::NotAnObject, 0));
         }
-        Self::read(root.get(), 0)
-    }
-
-    fn read(raw: &'a str, depth: usize) -> Result<Self, MalformedEvent> {
-        if depth > MAX_DEPTH {
-            return Err(MalformedEvent::TooDeep);
-        }
-        let value = match raw.as_bytes().first() {
-            Some(b'{') => {
-                let read = |(key, value): (_, &'a RawValue)| {
-                    Ok::<_, MalformedEvent>((key, Self::read(value.get(), depth + 1)?))
-                };
-                Value::Object(
-                    members(raw)?
-                        .0
-                        .into_iter()
-                        .map(read)
-                        .collect::<Result<_, _>>()?,
-                )
-            }
-            Some(b'[') => {
-                let items: Vec<&'a RawValue> =
-                    serde_json::from_str(raw).map_err(JsonError::from)?;
-                let read = |item: &'a RawValue| Self::read(item.get(), depth + 1);
-                Value::Array(items.into_iter().map(read).collect::<Result<_, _>>()?)
-            }
-            Some(b'"') => Value::String(string(raw)?),
-            Some(b't') => Value::Bool(true),
-            Some(b'f') => Value::Bool(false),
-            Some(b'n') => Value::Null,
-            _ => Value::Number(raw),
-        };
-        Ok(Self { raw, value })
+        let reader = Reader { text };
+        reader.read(root.get(), 0)
     }
 
     /// The value at a path; `None` if the event has no such value.
@@ -155,6 +107,61 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Reads the bytes of an event.
+pub(crate) fn parse_bytes(event: &[u8]) -> Result<Document<'_>, MalformedEvent> {
+    let text = std::str::from_utf8(event)
+        .map_err(|error| MalformedEvent::new(MalformedKind::Utf8, error.valid_up_to()))?;
+    Document::parse(text)
+}
+
+/// Opens the values of an event, one level at a time.
+struct Reader<'a> {
+    text: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    /// A value with so many containers around it.
+    fn read(&self, raw: &'a str, depth: usize) -> Result<Document<'a>, MalformedEvent> {
+        if raw.starts_with(['{', '[']) && depth >= MAX_DEPTH {
+            let offset = raw.as_ptr() as usize - self.text.as_ptr() as usize;
+            return Err(MalformedEvent::new(MalformedKind::TooDeep, offset));
+        }
+        let wrong = |error: JsonError| syntax(self.text, &error);
+        let value = match raw.as_bytes().first() {
+            Some(b'{') => {
+                let members = members(raw).map_err(wrong)?.0.into_iter();
+                let read = |(key, value): (_, &'a RawValue)| {
+                    Ok::<_, MalformedEvent>((key, self.read(value.get(), depth + 1)?))
+                };
+                Value::Object(members.map(read).collect::<Result<_, _>>()?)
+            }
+            Some(b'[') => {
+                let items: Vec<&'a RawValue> =
+                    serde_json::from_str(raw).map_err(|error| wrong(error.into()))?;
+                let read = |item: &'a RawValue| self.read(item.get(), depth + 1);
+                Value::Array(items.into_iter().map(read).collect::<Result<_, _>>()?)
+            }
+            Some(b'"') => Value::String(string(raw).map_err(wrong)?),
+            Some(b't') => Value::Bool(true),
+            Some(b'f') => Value::Bool(false),
+            Some(b'n') => Value::Null,
+            _ => Value::Number(raw),
+        };
+        Ok(Document { raw, value })
+    }
+}
+
+/// A syntax error, at its offset.
+fn syntax(text: &str, error: &JsonError) -> MalformedEvent {
+    let lines: usize = text
+        .split_inclusive('\n')
+        .take(error.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
+    let offset = (lines + error.column.saturating_sub(1)).min(text.len());
+    MalformedEvent::new(MalformedKind::Syntax, offset)
+}
+
 /// The text of a JSON string, borrowed where it has no escapes.
 fn string(raw: &str) -> Result<Cow<'_, str>, JsonError> {
     let inner = raw
@@ -198,16 +205,19 @@ mod tests {
 
     #[test]
     fn malformed_events_are_errors() {
-        use MalformedEvent::*;
-        assert!(matches!(Document::parse("{"), Err(Json(_))));
-        assert!(matches!(Document::parse("[]"), Err(NotAnObject)));
-        assert!(matches!(
-            Document::parse(r#"{"a":"\ud800"}"#),
-            Err(LoneSurrogate { offset: 6 })
-        ));
-        let deep = format!("{}1{}", r#"{"a":"#.repeat(70), "}".repeat(70));
-        assert!(matches!(Document::parse(&deep), Err(TooDeep)));
+        #[track_caller]
+        fn check(text: &str, kind: MalformedKind, offset: usize) {
+            let error = Document::parse(text).unwrap_err();
+            assert_eq!((error.kind(), error.offset()), (kind, offset));
+        }
+        check("{", MalformedKind::Syntax, 0);
+        check("{\n\"a\":}", MalformedKind::Syntax, 6);
+        check("[]", MalformedKind::NotAnObject, 0);
+        check(r#"{"a":"\ud800"}"#, MalformedKind::LoneSurrogate, 6);
+        let nested = |levels| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        assert!(Document::parse(&nested(64)).is_ok());
+        check(&nested(65), MalformedKind::TooDeep, 64 * 5);
         let bomb = "[".repeat(100_000);
-        assert!(matches!(Document::parse(&bomb), Err(Json(_))));
+        check(&bomb, MalformedKind::Syntax, 99_999);
     }
 }

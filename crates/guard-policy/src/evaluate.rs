@@ -1,8 +1,13 @@
 //! Which rules match an event.
 
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
 use guard_domain::{FieldPath, RuleId, RuleMode, Severity};
 
-use crate::document::{Document, MalformedEvent};
+use crate::document::Document;
+use crate::engine::Scratch;
+use crate::malformed::MalformedEvent;
 use crate::rule_set::{CompiledRule, RuleSet};
 
 /// The rules that match an event, in the order in which they decide.
@@ -32,28 +37,44 @@ impl RuleSet {
     /// # Errors
     /// [`MalformedEvent`] when the text is not a JSON object that can be evaluated.
     pub fn evaluate(&self, event: &str) -> Result<Evaluation, MalformedEvent> {
-        let document = Document::parse(event)?;
+        let ranks = SCRATCH.with_borrow_mut(|scratch| self.ranks(event.as_bytes(), scratch))?;
+        let matched = || {
+            ranks
+                .iter()
+                .filter_map(|rank| Some((*rank, self.get(*rank)?)))
+        };
+        // The event is read once more only for what is kept apart by its values.
+        let is_apart = matched().any(|(_, compiled)| !compiled.rule.cooldown_by.is_empty());
+        let document = is_apart.then(|| Document::parse(event)).transpose()?;
         let mut evaluation = Evaluation::default();
-        for (rank, compiled) in self.compiled() {
-            if !compiled.matches(&document) {
-                continue;
-            }
+        for (rank, compiled) in matched() {
             let rule_id = compiled.rule.id.clone();
             match compiled.rule.mode {
                 RuleMode::Disabled => {}
                 RuleMode::Shadow => evaluation.shadows.push(rule_id),
-                RuleMode::Active | RuleMode::DryRun => {
-                    let cooldown_value = bucket(&compiled.rule.cooldown_by, &document);
-                    evaluation.matches.push(Match {
-                        rule_id,
-                        cooldown_value,
-                        rank,
-                    });
-                }
+                RuleMode::Active | RuleMode::DryRun => evaluation.matches.push(Match {
+                    rule_id,
+                    cooldown_value: bucket(&compiled.rule.cooldown_by, document.as_ref()),
+                    rank,
+                }),
             }
         }
         Ok(evaluation)
     }
+
+    fn ranks(&self, event: &[u8], scratch: &mut Scratch) -> Result<Vec<usize>, MalformedEvent> {
+        let mut ranks = Vec::new();
+        self.engine().find(event, scratch, |rank| {
+            ranks.push(rank as usize);
+            ControlFlow::Continue(())
+        })?;
+        Ok(ranks)
+    }
+}
+
+thread_local! {
+    /// Each thread keeps its working memory, so that evaluating allocates little and waits for nobody.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 impl CompiledRule {
@@ -84,8 +105,8 @@ fn root_text<'d>(event: &'d Document<'_>, field: &str) -> Option<&'d str> {
 }
 
 /// The values of some fields as one text.
-fn bucket(fields: &[FieldPath], event: &Document<'_>) -> String {
-    let value = |field: &FieldPath| match event.find(field) {
+fn bucket(fields: &[FieldPath], event: Option<&Document<'_>>) -> String {
+    let value = |field: &FieldPath| match event.and_then(|event| event.find(field)) {
         Some(found) if !found.text().is_some_and(|text| text.contains('\0')) => found.canonical(),
         _ => "-".to_owned(),
     };

@@ -4,7 +4,8 @@ use guard_domain::{Condition, Event, RuleId, RuleMode, Test};
 
 use crate::condition::Compiled;
 use crate::decide::Verdict;
-use crate::document::{Document, MalformedEvent};
+use crate::document::Document;
+use crate::malformed::MalformedEvent;
 use crate::rule_set::{CompiledRule, RuleSet};
 
 /// What became of one rule.

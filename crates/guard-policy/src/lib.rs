@@ -5,9 +5,12 @@ pub mod source;
 mod condition;
 mod decide;
 mod document;
+mod engine;
 mod evaluate;
 mod explain;
+mod malformed;
 mod matcher;
+mod matches;
 mod number;
 mod rule_set;
 mod simulate;
@@ -16,9 +19,11 @@ mod template;
 mod truth_table;
 
 pub use decide::{CooldownClaim, Effect, Terms, Verdict, decide};
-pub use document::MalformedEvent;
+pub use engine::Scratch;
 pub use evaluate::{Evaluation, Match};
 pub use explain::{ConditionExplanation, RuleExplanation, explain};
+pub use malformed::{MalformedEvent, MalformedKind};
+pub use matches::Matches;
 pub use rule_set::{CompileError, RuleSet, VersionedRule};
 pub use simulate::{TestFailure, run_tests, simulate};
 pub use source::{

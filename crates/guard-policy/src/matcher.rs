@@ -3,7 +3,7 @@
 mod compile;
 mod network;
 mod pattern;
-mod predicate;
+pub(crate) mod predicate;
 
 use guard_domain::{FieldPath, Operator, Quantifier, Test};
 
@@ -14,14 +14,14 @@ use predicate::{Predicate, Scalar};
 /// A compiled [`Test`].
 #[derive(Debug)]
 pub(crate) struct Matcher {
-    field: FieldPath,
-    check: Check,
-    negated: bool,
-    quantifier: Quantifier,
+    pub(crate) field: FieldPath,
+    pub(crate) check: Check,
+    pub(crate) negated: bool,
+    pub(crate) quantifier: Quantifier,
 }
 
 #[derive(Debug)]
-enum Check {
+pub(crate) enum Check {
     /// The field is there.
     Exists,
     /// Its value passes.

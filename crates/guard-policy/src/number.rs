@@ -4,14 +4,20 @@
 //! becomes a double, so `1`, `1.0` and `1e0` are equal, 2^53 + 1 is not 2^53, and `1e999999999` costs nothing. Powers of ten
 //! beyond ±10^37 count as ±10^37.
 
+mod short;
+mod text;
+
 use std::cmp::Ordering;
 use std::fmt;
+
+pub(crate) use short::ShortNumber;
+pub(crate) use text::NumberView;
 
 /// The largest power of ten that is told apart from larger ones.
 const MAX_POWER: i128 = 10_i128.pow(37);
 
 /// A number's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Number {
     negative: bool,
     /// Without zeros at either end; empty for zero.

@@ -4,6 +4,7 @@ use guard_domain::{Action, Literal, Rule, RuleId, RuleMode};
 use thiserror::Error;
 
 use crate::condition::Compiled;
+use crate::engine::Engine;
 use crate::template::Template;
 
 /// A rule and its version.
@@ -32,6 +33,7 @@ pub struct CompileError {
 pub struct RuleSet {
     revision: u64,
     rules: Vec<CompiledRule>,
+    engine: Engine,
 }
 
 /// A rule with its conditions and templates ready to use.
@@ -57,7 +59,16 @@ impl RuleSet {
             .map(compile_rule)
             .collect::<Result<Vec<_>, _>>()?;
         rules.sort_by_key(|compiled| std::cmp::Reverse(compiled.rule.priority));
-        Ok(Self { revision, rules })
+        let engine = Engine::new(
+            rules
+                .iter()
+                .map(|compiled| (&compiled.rule, &compiled.condition)),
+        );
+        Ok(Self {
+            revision,
+            rules,
+            engine,
+        })
     }
 
     /// The revision; 0 for a set that is on no record.
@@ -85,6 +96,10 @@ impl RuleSet {
 
     pub(crate) fn compiled(&self) -> impl Iterator<Item = (usize, &CompiledRule)> {
         self.rules.iter().enumerate()
+    }
+
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     pub(crate) fn get(&self, rank: usize) -> Option<&CompiledRule> {

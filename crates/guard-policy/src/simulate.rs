@@ -5,7 +5,7 @@ use std::fmt;
 use guard_domain::{Event, EventError, EventTypes, timestamp};
 
 use crate::decide::{Effect, Terms, Verdict, decide};
-use crate::document::MalformedEvent;
+use crate::malformed::MalformedEvent;
 use crate::rule_set::RuleSet;
 use crate::source::{Place, RuleTest};
 use crate::standing::{Pauses, StandingState};

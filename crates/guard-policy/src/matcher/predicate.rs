@@ -11,7 +11,7 @@ use crate::document::Value;
 use crate::number::Number;
 
 /// A value that can be compared: neither an array nor an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Scalar {
     Null,
     Bool(bool),
@@ -43,8 +43,8 @@ impl Scalar {
 /// Text to compare with, and how.
 #[derive(Debug)]
 pub(crate) struct Text {
-    text: String,
-    ignore_case: bool,
+    pub(crate) text: String,
+    pub(crate) ignore_case: bool,
 }
 
 impl Text {

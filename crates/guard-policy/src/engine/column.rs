@@ -1,0 +1,346 @@
+//! One index: the tests of one kind on one field, answered for all clauses at once.
+
+mod affixes;
+mod equality;
+mod flips;
+mod intervals;
+mod substrings;
+
+use std::net::IpAddr;
+
+use guard_domain::{Operator, Quantifier};
+use rustc_hash::FxHashMap;
+
+use super::bitmap;
+use super::check::{Reading, Room, Term, fold};
+use super::paths::SlotId;
+use super::scan::Elements;
+use super::slots::View;
+use crate::matcher::Check;
+use crate::matcher::predicate::{Predicate, Scalar};
+use affixes::Affixes;
+use equality::Equality;
+pub(super) use flips::EntryId;
+use flips::{Flips, FlipsBuilder};
+use intervals::{Bounds, Intervals, NumberCuts};
+use substrings::Substrings;
+
+/// What an index is of. Within one, a clause has one test that must hold, or tests that must not: those that must not can be
+/// told together, since each of them rules the clause out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Family {
+    pub(super) slot: SlotId,
+    pub(super) shape: Shape,
+    /// Whether all elements of an array must pass.
+    all: bool,
+    /// Apart for clauses with several such tests.
+    pub(super) layer: u8,
+}
+
+/// The kind of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Shape {
+    Equal { fold: bool },
+    Prefix { fold: bool },
+    Suffix { fold: bool },
+    Contains { fold: bool },
+    Networks,
+    Range,
+    Exists,
+}
+
+impl Family {
+    /// The index that can answer a test, in its first layer; `None` if none can.
+    pub(super) fn of(term: &Term) -> Option<Self> {
+        let shape = match &term.matcher.check {
+            Check::Exists => Shape::Exists,
+            Check::Field { .. } => return None,
+            Check::Value(predicate) => match predicate {
+                Predicate::OneOf { ignore_case, .. } => Shape::Equal { fold: *ignore_case },
+                Predicate::Prefix(text) => Shape::Prefix {
+                    fold: text.ignore_case,
+                },
+                Predicate::Suffix(text) => Shape::Suffix {
+                    fold: text.ignore_case,
+                },
+                Predicate::Contains { ignore_case, .. } => Shape::Contains { fold: *ignore_case },
+                Predicate::Cidr(_) => Shape::Networks,
+                Predicate::Order(..) | Predicate::Between(..) => Shape::Range,
+                Predicate::Regex(_) => return None,
+            },
+        };
+        Some(Self {
+            slot: term.slot,
+            shape,
+            all: term.matcher.quantifier == Quantifier::All,
+            layer: 0,
+        })
+    }
+
+    /// Whether all elements of an array must pass.
+    pub(super) const fn is_all(self) -> bool {
+        self.all
+    }
+
+    pub(super) const fn in_layer(self, layer: u8) -> Self {
+        Self { layer, ..self }
+    }
+}
+
+/// An index of one family for the clauses of a partition.
+#[derive(Debug)]
+pub(super) struct Column {
+    family: Family,
+    index: Index,
+    flips: Flips,
+}
+
+#[derive(Debug)]
+enum Index {
+    Equal(Equality),
+    Prefix(Affixes),
+    Suffix(Affixes),
+    Contains {
+        text: Substrings,
+        elements: Equality,
+    },
+    Networks {
+        v4: Intervals<Vec<u32>>,
+        v6: Intervals<Vec<u128>>,
+    },
+    Range(Intervals<NumberCuts>),
+    Exists(EntryId),
+}
+
+/// What narrowing needs; kept from event to event.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    hits: Vec<EntryId>,
+    /// The bits that the values of an array flip.
+    flips: Vec<u64>,
+    of_element: Vec<u64>,
+    kept: Vec<u32>,
+}
+
+impl Column {
+    /// Makes the index of the tests of `clauses` clauses. The tests come in the order of their clauses.
+    pub(super) fn new(family: Family, clauses: usize, tests: &[(u32, &Term)]) -> Self {
+        let mut flips = FlipsBuilder::new(clauses, tests);
+        let index = match family.shape {
+            Shape::Exists => {
+                let all = tests.iter().map(|(clause, _)| *clause).collect();
+                Index::Exists(flips.entry(all))
+            }
+            Shape::Equal { .. } => Index::Equal(Equality::new(scalars(tests), &mut flips)),
+            Shape::Contains { .. } => {
+                let equal = Equality::new(scalars(tests), &mut flips);
+                Index::Contains {
+                    text: Substrings::new(equal.texts()),
+                    elements: equal,
+                }
+            }
+            Shape::Prefix { .. } => Index::Prefix(Affixes::new(texts(tests), false, &mut flips)),
+            Shape::Suffix { .. } => Index::Suffix(Affixes::new(texts(tests), true, &mut flips)),
+            Shape::Range => Index::Range(Intervals::numbers(&ranges(tests), &mut flips)),
+            Shape::Networks => {
+                let (v4, v6) = intervals::networks(tests, &mut flips);
+                Index::Networks { v4, v6 }
+            }
+        };
+        Self {
+            family,
+            index,
+            flips: flips.finish(),
+        }
+    }
+
+    /// Keeps of the candidates those whose tests pass; `live` names the words that are not zero if they are few.
+    pub(super) fn narrow(
+        &self,
+        event: &mut Reading<'_>,
+        work: &mut Workspace,
+        candidates: &mut [u64],
+        live: Option<&[u32]>,
+    ) {
+        let view = event.slots.view(self.family.slot, event.text);
+        work.hits.clear();
+        match view {
+            View::Missing | View::Object if self.family.shape != Shape::Exists => {}
+            View::Missing => {}
+            View::Array(text) if self.family.shape != Shape::Exists => {
+                return self.narrow_by_array(text, event.room, work, candidates);
+            }
+            _ => self.find(view, false, event.room, &mut work.hits),
+        }
+        match (work.hits.as_slice(), live) {
+            ([], None) => bitmap::intersect(candidates, self.flips.rest()),
+            ([entry], None) => self.flips.intersect(*entry, candidates, &mut work.kept),
+            (hits @ ([] | [_]), Some(live)) => {
+                let entry = hits.first().copied().unwrap_or(Flips::REST);
+                for word in live {
+                    let word = *word as usize;
+                    if let Some(bits) = candidates.get_mut(word) {
+                        *bits &= self.flips.word(entry, word);
+                    }
+                }
+            }
+            (hits, _) => {
+                self.flips.union(hits, &mut work.flips);
+                self.flips.intersect_flipped(&work.flips, candidates);
+            }
+        }
+    }
+
+    fn narrow_by_array(
+        &self,
+        array: &str,
+        room: &mut Room,
+        work: &mut Workspace,
+        candidates: &mut [u64],
+    ) {
+        let mut buffer = std::mem::take(&mut room.element);
+        let mut elements = Elements::of(array);
+        if self.family.all {
+            let mut first = true;
+            work.flips.clear();
+            while let Some(element) = elements.next(&mut buffer) {
+                work.hits.clear();
+                self.find(element, true, room, &mut work.hits);
+                self.flips.union(&work.hits, &mut work.of_element);
+                if std::mem::take(&mut first) {
+                    work.flips.clone_from(&work.of_element);
+                } else {
+                    bitmap::intersect(&mut work.flips, &work.of_element);
+                }
+            }
+            work.flips.resize(candidates.len(), 0);
+        } else {
+            while let Some(element) = elements.next(&mut buffer) {
+                self.find(element, true, room, &mut work.hits);
+            }
+            self.flips.union(&work.hits, &mut work.flips);
+        }
+        room.element = buffer;
+        self.flips.intersect_flipped(&work.flips, candidates);
+    }
+
+    /// Adds the clauses whose test passes, for a column of tests that must hold.
+    pub(super) fn admit(
+        &self,
+        event: &mut Reading<'_>,
+        work: &mut Workspace,
+        candidates: &mut [u64],
+    ) {
+        let view = event.slots.view(self.family.slot, event.text);
+        work.hits.clear();
+        match view {
+            View::Array(text) if self.family.shape != Shape::Exists => {
+                // If all elements must pass, one that does is needed all the same.
+                let mut buffer = std::mem::take(&mut event.room.element);
+                let mut elements = Elements::of(text);
+                while let Some(element) = elements.next(&mut buffer) {
+                    self.find(element, true, event.room, &mut work.hits);
+                }
+                event.room.element = buffer;
+            }
+            View::Missing => {}
+            _ => self.find(view, false, event.room, &mut work.hits),
+        }
+        for entry in &work.hits {
+            self.flips.admit(*entry, candidates);
+        }
+    }
+
+    /// The entries of a value. The same entry may come twice.
+    #[inline]
+    fn find(&self, view: View<'_>, in_array: bool, room: &mut Room, hits: &mut Vec<EntryId>) {
+        let room = &mut room.folded;
+        match (&self.index, view) {
+            (Index::Exists(entry), _) => hits.push(*entry),
+            (Index::Equal(equal), View::Text(text)) => {
+                hits.extend(equal.find_text(self.folded(text, room)));
+            }
+            (Index::Equal(equal), _) => hits.extend(equal.find(view)),
+            (Index::Contains { text: index, .. }, View::Text(text)) if !in_array => {
+                index.find(self.folded(text, room), hits);
+            }
+            (Index::Contains { elements, .. }, View::Text(text)) => {
+                hits.extend(elements.find_text(self.folded(text, room)));
+            }
+            (Index::Contains { elements, .. }, _) if in_array => hits.extend(elements.find(view)),
+            (Index::Prefix(affixes), View::Text(text)) => {
+                hits.extend(affixes.find_prefix(self.folded(text, room)));
+            }
+            (Index::Suffix(affixes), View::Text(text)) => {
+                hits.extend(affixes.find_suffix(self.folded(text, room)));
+            }
+            (Index::Range(cuts), View::Number(text)) => hits.extend(cuts.find_number(text)),
+            (Index::Networks { v4, v6 }, View::Text(text)) => {
+                let address = text.parse().map(|address: IpAddr| address.to_canonical());
+                hits.extend(match address {
+                    Ok(IpAddr::V4(address)) => v4.find(&address.to_bits()),
+                    Ok(IpAddr::V6(address)) => v6.find(&address.to_bits()),
+                    Err(_) => None,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn folded<'a>(&self, text: &'a str, room: &'a mut String) -> &'a str {
+        let asked = matches!(
+            self.family.shape,
+            Shape::Equal { fold: true }
+                | Shape::Prefix { fold: true }
+                | Shape::Suffix { fold: true }
+                | Shape::Contains { fold: true }
+        );
+        fold(text, asked, room)
+    }
+}
+
+/// The values that tests look for, and the clauses that look for each.
+fn scalars<'a>(tests: &[(u32, &'a Term)]) -> FxHashMap<&'a Scalar, Vec<u32>> {
+    let mut found: FxHashMap<&Scalar, Vec<u32>> = FxHashMap::default();
+    for (clause, term) in tests {
+        let wanted = match &term.matcher.check {
+            Check::Value(Predicate::OneOf { scalars, .. }) => scalars.as_slice(),
+            Check::Value(Predicate::Contains { scalar, .. }) => std::slice::from_ref(scalar),
+            _ => &[],
+        };
+        for scalar in wanted {
+            found.entry(scalar).or_default().push(*clause);
+        }
+    }
+    found
+}
+
+/// The texts that tests look for at an end, and the clauses that look for each.
+fn texts<'a>(tests: &[(u32, &'a Term)]) -> FxHashMap<&'a str, Vec<u32>> {
+    let mut found: FxHashMap<&str, Vec<u32>> = FxHashMap::default();
+    for (clause, term) in tests {
+        if let Check::Value(Predicate::Prefix(text) | Predicate::Suffix(text)) = &term.matcher.check
+        {
+            found.entry(&text.text).or_default().push(*clause);
+        }
+    }
+    found
+}
+
+/// The ranges of numbers that tests ask for.
+fn ranges<'a>(tests: &[(u32, &'a Term)]) -> Vec<(u32, Bounds<&'a crate::number::Number>)> {
+    let bounds = |term: &'a Term| match &term.matcher.check {
+        Check::Value(Predicate::Order(operator, bound)) => Some(match operator {
+            Operator::Gt => Bounds::above(bound),
+            Operator::Gte => Bounds::from(bound),
+            Operator::Lt => Bounds::below(bound),
+            _ => Bounds::up_to(bound),
+        }),
+        Check::Value(Predicate::Between(low, high)) => Some(Bounds::between(low, high)),
+        _ => None,
+    };
+    let found = tests
+        .iter()
+        .filter_map(|(clause, term)| Some((*clause, bounds(term)?)));
+    found.collect()
+}
