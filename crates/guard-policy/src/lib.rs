@@ -18,6 +18,9 @@ mod standing;
 mod template;
 mod truth_table;
 
+#[cfg(test)]
+mod agreement;
+
 pub use decide::{CooldownClaim, Effect, Terms, Verdict, decide};
 pub use engine::Scratch;
 pub use evaluate::{Evaluation, Match};

@@ -95,13 +95,8 @@ impl Flips {
                 toggles.iter().for_each(|bit| bitmap::insert(into, *bit));
                 continue;
             }
-            for ((into, base), rest) in into.iter_mut().zip(base).zip(self.rest()) {
-                *into |= base ^ rest;
-            }
-            for bit in toggles {
-                if bitmap::contains(base, *bit) == bitmap::contains(self.rest(), *bit) {
-                    bitmap::insert(into, *bit);
-                }
+            for ((into, rest), word) in into.iter_mut().zip(self.rest()).zip(0..) {
+                *into |= self.word(*entry, word) ^ rest;
             }
         }
     }
