@@ -25,12 +25,14 @@ use check::{Reading, Room};
 use clause::Tree;
 use partition::{Draft, Partition, Search};
 use paths::{PathTree, SlotId};
+use scan::Marks;
 use slots::{Slots, View};
 
 /// Working memory for evaluating events. One serves any number of events and rule sets, one after the other; keeping it
 /// saves allocating it anew.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    marks: Marks,
     slots: Slots,
     room: Room,
     search: Search,
@@ -93,16 +95,20 @@ impl Engine {
         mut tell: impl FnMut(u32) -> ControlFlow<()>,
     ) -> Result<(), MalformedEvent> {
         let Scratch {
+            marks,
             slots,
             room,
             search,
             ranks,
             ..
         } = scratch;
-        let text = scan::scan(event, &self.paths, slots)?;
+        let text = scan::scan(event, &self.paths, marks, slots)?;
         let mut reading = Reading { text, slots, room };
         let severity = match reading.view(self.severity) {
-            View::Text(word) => Severity::parse(word).ok(),
+            View::Text(word) => Severity::ALL
+                .iter()
+                .copied()
+                .find(|known| known.as_str() == word),
             _ => None,
         };
         let of_type = match reading.view(self.event_type) {

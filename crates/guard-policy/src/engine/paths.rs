@@ -38,9 +38,10 @@ impl Node {
         !self.elements.is_empty()
     }
 
-    /// The node of a member; `head` is the [`key_head`] of `key`.
-    pub(super) fn member(&self, head: u64, key: &[u8]) -> Option<NodeId> {
-        self.keys.find(head, key)
+    /// The node of a member; `words` are those of `key`.
+    #[inline]
+    pub(super) fn member(&self, words: KeyWords, key: &[u8]) -> Option<NodeId> {
+        self.keys.find(words, key)
     }
 
     /// The node of an element.
@@ -124,80 +125,131 @@ impl Draft<'_> {
     }
 }
 
-/// The first eight bytes of a key as a number, with zeros after its end.
-pub(super) fn key_head(key: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    u64::from_le_bytes(bytes)
+/// What most keys are told apart by: length, the first eight bytes and the last eight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyWords {
+    length: u32,
+    /// With zeros after the end of a shorter key.
+    first: u64,
+    /// Zero for a key of up to eight bytes.
+    last: u64,
+}
+
+impl KeyWords {
+    pub(super) fn of(key: &[u8]) -> Self {
+        let mut first = [0; 8];
+        first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        let last = key.last_chunk().copied().unwrap_or_default();
+        Self::within(
+            key.len(),
+            u64::from_le_bytes(first),
+            u64::from_le_bytes(last),
+        )
+    }
+
+    /// The words of a key of this length within longer text: the eight bytes from its beginning on, and those up to its end.
+    #[inline]
+    pub(super) fn within(length: usize, first: u64, last: u64) -> Self {
+        let is_short = length < 8;
+        let mask = (1 << ((length % 8) * 8)) - 1;
+        Self {
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+            first: if is_short { first & mask } else { first },
+            last: if length > 8 { last } else { 0 },
+        }
+    }
+
+    #[inline]
+    fn hash(self) -> u64 {
+        let mixed = self.first ^ self.last.rotate_left(17) ^ (u64::from(self.length) << 56);
+        // 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
+        mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// Keys by hash, in one small table with open addressing: most lookups compare two numbers.
 #[derive(Debug, Default)]
 struct KeyTable {
-    entries: Vec<Option<KeyEntry>>,
+    entries: Vec<KeyEntry>,
     /// How far a hash is shifted to become an index.
     shift: u32,
+    /// The keys that their words do not tell apart from all others, by node.
+    long: BTreeMap<NodeId, Box<[u8]>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct KeyEntry {
-    head: u64,
+    words: KeyWords,
+    /// [`NOWHERE`] in an empty place.
     node: NodeId,
-    key: Box<[u8]>,
 }
+
+const NOWHERE: NodeId = NodeId::MAX;
+/// Keys up to this length are known by their words.
+const SHORT: usize = 16;
 
 impl KeyTable {
     fn new(keys: &BTreeMap<&str, NodeId>) -> Self {
         if keys.is_empty() {
             return Self::default();
         }
+        let empty = KeyEntry {
+            words: KeyWords::of(b""),
+            node: NOWHERE,
+        };
         // At most half full, so that a search ends soon.
         let size = (keys.len() * 2).next_power_of_two();
         let mut table = Self {
-            entries: std::iter::repeat_with(|| None).take(size).collect(),
+            entries: vec![empty; size],
             shift: u64::BITS - size.trailing_zeros(),
+            long: BTreeMap::new(),
         };
         for (key, node) in keys {
-            let key = key.as_bytes();
-            let head = key_head(key);
-            let mut at = table.first(head, key);
-            while let Some(Some(_)) = table.entries.get(at) {
+            let words = KeyWords::of(key.as_bytes());
+            let mut at = table.first(words);
+            while table
+                .entries
+                .get(at)
+                .is_some_and(|entry| entry.node != NOWHERE)
+            {
                 at = table.next(at);
             }
             if let Some(entry) = table.entries.get_mut(at) {
-                *entry = Some(KeyEntry {
-                    head,
-                    node: *node,
-                    key: key.into(),
-                });
+                *entry = KeyEntry { words, node: *node };
+            }
+            if key.len() > SHORT {
+                table.long.insert(*node, key.as_bytes().into());
             }
         }
         table
     }
 
-    fn find(&self, head: u64, key: &[u8]) -> Option<NodeId> {
-        let mut at = self.first(head, key);
-        while let Some(Some(entry)) = self.entries.get(at) {
-            if entry.head == head
-                && entry.key.len() == key.len()
-                && (key.len() <= 8 || *entry.key == *key)
-            {
+    #[inline]
+    fn find(&self, words: KeyWords, key: &[u8]) -> Option<NodeId> {
+        let mut at = self.first(words);
+        loop {
+            let entry = self.entries.get(at)?;
+            if entry.node == NOWHERE {
+                return None;
+            }
+            if entry.words == words && (key.len() <= SHORT || self.is_long(entry.node, key)) {
                 return Some(entry.node);
             }
             at = self.next(at);
         }
-        None
     }
 
-    /// Where to look first. Keys that begin alike differ in length or in their last byte, mostly.
-    fn first(&self, head: u64, key: &[u8]) -> usize {
-        let last = u64::from(key.last().copied().unwrap_or(0));
-        let mixed = head ^ (last << 56) ^ ((key.len() as u64) << 48);
-        // The multiplier is 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
-        (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+    fn is_long(&self, node: NodeId, key: &[u8]) -> bool {
+        self.long.get(&node).is_some_and(|known| **known == *key)
     }
 
-    fn next(&self, at: usize) -> usize {
+    #[inline]
+    fn first(&self, words: KeyWords) -> usize {
+        (words.hash() >> self.shift) as usize
+    }
+
+    #[inline]
+    const fn next(&self, at: usize) -> usize {
         (at + 1) & (self.entries.len() - 1)
     }
 }
@@ -209,7 +261,7 @@ mod tests {
     fn find(tree: &PathTree, keys: &[&str]) -> Option<SlotId> {
         let node = keys.iter().try_fold(0, |at, key| {
             let node = tree.node(at)?;
-            node.member(key_head(key.as_bytes()), key.as_bytes())
+            node.member(KeyWords::of(key.as_bytes()), key.as_bytes())
         })?;
         tree.node(node)?.slot
     }

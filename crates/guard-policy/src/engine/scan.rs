@@ -1,21 +1,24 @@
 //! One walk over the bytes of an event: everything is validated, only what rules look at is kept.
 //!
-//! The grammar is that of RFC 8259. Strings are searched eight bytes at a time for what ends or escapes them (SWAR; the
-//! test for a zero byte is from Alan Mycroft, 1987).
+//! The grammar is that of RFC 8259.
 
 mod elements;
+mod marks;
 mod string;
 
+use super::paths::{KeyWords, Node};
 use super::paths::{NodeId, PathTree};
 use super::slots::{Kind, Slot, Slots};
 use crate::malformed::{MAX_DEPTH, MAX_EVENT_BYTES, MalformedEvent, MalformedKind};
 pub(super) use elements::Elements;
+pub(super) use marks::Marks;
 use string::StringSpan;
 
 /// Reads an event: its values are in `slots` then. Returns the event as text.
 pub(super) fn scan<'e>(
     event: &'e [u8],
     paths: &PathTree,
+    marks: &mut Marks,
     slots: &mut Slots,
 ) -> Result<&'e str, MalformedEvent> {
     slots.begin(paths);
@@ -27,24 +30,33 @@ pub(super) fn scan<'e>(
     }
     let text = std::str::from_utf8(event)
         .map_err(|error| MalformedEvent::new(MalformedKind::Utf8, error.valid_up_to()))?;
+    marks.set(event);
     let mut scanner = Scanner {
         bytes: event,
+        marks,
         at: 0,
         paths,
         slots,
+        error: None,
     };
-    scanner.document()?;
-    Ok(text)
+    match scanner.document() {
+        Some(()) => Ok(text),
+        None => Err(scanner.into_error()),
+    }
 }
 
 struct Scanner<'e, 's> {
     bytes: &'e [u8],
+    marks: &'s Marks,
     at: usize,
     paths: &'s PathTree,
     slots: &'s mut Slots,
+    /// What is wrong, if it is no syntax error where the scanner stands.
+    error: Option<MalformedEvent>,
 }
 
-type Scanned<T> = Result<T, MalformedEvent>;
+/// Nothing if the event is malformed.
+type Scanned<T> = Option<T>;
 
 impl Scanner<'_, '_> {
     fn document(&mut self) -> Scanned<()> {
@@ -56,16 +68,22 @@ impl Scanner<'_, '_> {
             self.value(None, 0)?;
         }
         match self.peek() {
-            Some(_) => Err(self.wrong()),
-            None if first == Some(b'{') => Ok(()),
-            None => Err(MalformedEvent::new(MalformedKind::NotAnObject, 0)),
+            Some(_) => None,
+            None if first == Some(b'{') => Some(()),
+            None => self.refuse(MalformedKind::NotAnObject, 0),
         }
     }
 
-    /// A syntax error where the scanner stands.
+    fn into_error(self) -> MalformedEvent {
+        let at = self.at.min(self.bytes.len());
+        self.error
+            .unwrap_or(MalformedEvent::new(MalformedKind::Syntax, at))
+    }
+
     #[cold]
-    fn wrong(&self) -> MalformedEvent {
-        MalformedEvent::new(MalformedKind::Syntax, self.at.min(self.bytes.len()))
+    fn refuse<T>(&mut self, kind: MalformedKind, offset: usize) -> Scanned<T> {
+        self.error = Some(MalformedEvent::new(kind, offset));
+        None
     }
 
     /// The next byte that is no white space, which is not consumed.
@@ -85,17 +103,15 @@ impl Scanner<'_, '_> {
     fn expect(&mut self, byte: u8) -> Scanned<()> {
         if self.peek() == Some(byte) {
             self.at += 1;
-            return Ok(());
+            return Some(());
         }
-        Err(self.wrong())
+        None
     }
 
     /// A value, at depth so many containers; `node` is where it stands in the paths, if any path leads there.
     #[inline]
     fn value(&mut self, node: Option<NodeId>, depth: usize) -> Scanned<()> {
-        let Some(byte) = self.peek() else {
-            return Err(self.wrong());
-        };
+        let byte = self.peek()?;
         let Some(node) = node else {
             return match byte {
                 b'"' => self.string().map(drop),
@@ -125,7 +141,7 @@ impl Scanner<'_, '_> {
         if let Some(slot) = self.slot(node) {
             self.slots.fill(slot, value);
         }
-        Ok(())
+        Some(())
     }
 
     fn slot(&self, node: NodeId) -> Option<u32> {
@@ -148,10 +164,10 @@ impl Scanner<'_, '_> {
     #[inline]
     fn enter(&mut self, depth: usize) -> Scanned<()> {
         if depth > MAX_DEPTH {
-            return Err(MalformedEvent::new(MalformedKind::TooDeep, self.at));
+            return self.refuse(MalformedKind::TooDeep, self.at);
         }
         self.at += 1;
-        Ok(())
+        Some(())
     }
 
     /// An object of which some members may be looked at.
@@ -164,16 +180,14 @@ impl Scanner<'_, '_> {
         self.enter(depth)?;
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(());
+            return Some(());
         }
         loop {
-            let (head, span) = self.key()?;
-            let member = if span.escaped {
-                self.escaped_member(inner, span)
-            } else {
-                let key = self.bytes.get(span.start..span.end).unwrap_or_default();
-                inner.member(head, key)
-            };
+            if self.peek() != Some(b'"') {
+                return None;
+            }
+            let span = self.string()?;
+            let member = self.member(inner, span);
             if let Some(member) = member {
                 self.slots.meet(member, paths);
             }
@@ -183,25 +197,41 @@ impl Scanner<'_, '_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(());
+                    return Some(());
                 }
-                _ => return Err(self.wrong()),
+                _ => return None,
             }
         }
     }
 
+    /// Where a member stands in the paths.
+    #[inline]
+    fn member(&mut self, inner: &Node, span: StringSpan) -> Option<NodeId> {
+        if span.escaped {
+            return self.escaped_member(inner, span);
+        }
+        let key = self.bytes.get(span.start..span.end)?;
+        let words = match (self.word_at(span.start), self.word_at(span.end.max(8) - 8)) {
+            (Some(first), Some(last)) => KeyWords::within(key.len(), first, last),
+            // Near the end of the event.
+            _ => KeyWords::of(key),
+        };
+        inner.member(words, key)
+    }
+
+    #[inline]
+    fn word_at(&self, at: usize) -> Option<u64> {
+        let bytes = self.bytes.get(at..)?.first_chunk()?;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
     #[cold]
-    fn escaped_member(&mut self, inner: &super::paths::Node, span: StringSpan) -> Option<NodeId> {
-        let raw = self.bytes.get(span.start..span.end).unwrap_or_default();
+    fn escaped_member(&mut self, inner: &Node, span: StringSpan) -> Option<NodeId> {
+        let raw = self.bytes.get(span.start..span.end)?;
         let start = self.slots.unescaped.len();
         string::unescape(raw, &mut self.slots.unescaped);
-        let key = self
-            .slots
-            .unescaped
-            .as_bytes()
-            .get(start..)
-            .unwrap_or_default();
-        let member = inner.member(super::paths::key_head(key), key);
+        let key = self.slots.unescaped.as_bytes().get(start..)?;
+        let member = inner.member(KeyWords::of(key), key);
         self.slots.unescaped.truncate(start);
         member
     }
@@ -215,7 +245,7 @@ impl Scanner<'_, '_> {
         self.enter(depth)?;
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(());
+            return Some(());
         }
         let mut index = 0;
         loop {
@@ -225,9 +255,9 @@ impl Scanner<'_, '_> {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(());
+                    return Some(());
                 }
-                _ => return Err(self.wrong()),
+                _ => return None,
             }
         }
     }
@@ -257,7 +287,7 @@ impl Scanner<'_, '_> {
                 }
                 Some(b'"') => self.string().map(drop)?,
                 Some(byte) => self.scalar(byte).map(drop)?,
-                None => return Err(self.wrong()),
+                None => return None,
             }
             // A value has ended, or a container is empty: close what closes here.
             loop {
@@ -272,13 +302,13 @@ impl Scanner<'_, '_> {
                     }
                     Some(b'}') if in_object => {}
                     Some(b']') if !in_object => {}
-                    _ => return Err(self.wrong()),
+                    _ => return None,
                 }
                 self.at += 1;
                 objects >>= 1;
                 open -= 1;
                 if open == depth {
-                    return Ok(());
+                    return Some(());
                 }
             }
         }
@@ -286,7 +316,7 @@ impl Scanner<'_, '_> {
 
     fn skip_key(&mut self) -> Scanned<()> {
         if self.peek() != Some(b'"') {
-            return Err(self.wrong());
+            return None;
         }
         self.string()?;
         self.expect(b':')
@@ -300,17 +330,17 @@ impl Scanner<'_, '_> {
             b't' => self.word(b"true", Kind::True),
             b'f' => self.word(b"false", Kind::False),
             b'n' => self.word(b"null", Kind::Null),
-            _ => Err(self.wrong()),
+            _ => None,
         }
     }
 
     fn word(&mut self, word: &[u8], kind: Kind) -> Scanned<Kind> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
-            return Err(self.wrong());
+            return None;
         }
         self.at += word.len();
-        Ok(kind)
+        Some(kind)
     }
 
     fn number(&mut self) -> Scanned<()> {
@@ -333,7 +363,7 @@ impl Scanner<'_, '_> {
             }
             self.digits()?;
         }
-        Ok(())
+        Some(())
     }
 
     /// At least one digit.
@@ -344,8 +374,8 @@ impl Scanner<'_, '_> {
             self.at += 1;
         }
         if self.at == start {
-            return Err(self.wrong());
+            return None;
         }
-        Ok(())
+        Some(())
     }
 }
