@@ -13,6 +13,7 @@ mod partition;
 mod paths;
 mod scan;
 mod slots;
+mod text_table;
 
 use std::ops::ControlFlow;
 

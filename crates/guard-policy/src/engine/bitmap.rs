@@ -41,6 +41,19 @@ pub(super) fn intersect(set: &mut [u64], with: &[u64]) {
     }
 }
 
+/// Whether more than so many bits are in.
+pub(super) fn has_more_than(set: &[u64], count: u32) -> bool {
+    let mut left = count;
+    set.iter()
+        .any(|word| match left.checked_sub(word.count_ones()) {
+            Some(fewer) => {
+                left = fewer;
+                false
+            }
+            None => true,
+        })
+}
+
 /// The bits that are in, in ascending order.
 pub(super) fn iter(set: &[u64]) -> impl Iterator<Item = u32> + '_ {
     let words = set.iter().zip((0_u32..).step_by(BITS));
@@ -72,6 +85,7 @@ mod tests {
         toggle(&mut set, 63);
         toggle(&mut set, 65);
         assert_eq!(iter(&set).collect::<Vec<_>>(), [0, 64, 65, 129]);
+        assert!(has_more_than(&set, 3) && !has_more_than(&set, 4));
         assert!(contains(&set, 129) && !contains(&set, 63) && !contains(&set, 1000));
     }
 }

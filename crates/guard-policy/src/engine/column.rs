@@ -133,14 +133,14 @@ impl Column {
             }
             Shape::Equal { .. } => Index::Equal(Equality::new(scalars(tests), &mut flips)),
             Shape::Contains { .. } => {
-                let equal = Equality::new(scalars(tests), &mut flips);
+                let wanted = scalars(tests);
                 Index::Contains {
-                    text: Substrings::new(equal.texts()),
-                    elements: equal,
+                    text: Substrings::new(&wanted, &mut flips),
+                    elements: Equality::new(wanted, &mut flips),
                 }
             }
-            Shape::Prefix { .. } => Index::Prefix(Affixes::new(texts(tests), false, &mut flips)),
-            Shape::Suffix { .. } => Index::Suffix(Affixes::new(texts(tests), true, &mut flips)),
+            Shape::Prefix { .. } => Index::Prefix(Affixes::new(&texts(tests), false, &mut flips)),
+            Shape::Suffix { .. } => Index::Suffix(Affixes::new(&texts(tests), true, &mut flips)),
             Shape::Range => Index::Range(Intervals::numbers(&ranges(tests), &mut flips)),
             Shape::Networks => {
                 let (v4, v6) = intervals::networks(tests, &mut flips);
@@ -154,13 +154,25 @@ impl Column {
         }
     }
 
-    /// Keeps of the candidates those whose tests pass; `live` names the words that are not zero if they are few.
+    /// Which share of the values that come passes a test, roughly: no statistics are kept.
+    pub(super) fn share(&self) -> f64 {
+        match self.family.shape {
+            Shape::Exists => 0.7,
+            Shape::Range => 0.5,
+            _ => 1.0 / self.flips.entry_count().max(2) as f64,
+        }
+    }
+
+    pub(super) const fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Keeps of the candidates those whose tests pass.
     pub(super) fn narrow(
         &self,
         event: &mut Reading<'_>,
         work: &mut Workspace,
         candidates: &mut [u64],
-        live: Option<&[u32]>,
     ) {
         let view = event.slots.view(self.family.slot, event.text);
         work.hits.clear();
@@ -172,19 +184,10 @@ impl Column {
             }
             _ => self.find(view, false, event.room, &mut work.hits),
         }
-        match (work.hits.as_slice(), live) {
-            ([], None) => bitmap::intersect(candidates, self.flips.rest()),
-            ([entry], None) => self.flips.intersect(*entry, candidates, &mut work.kept),
-            (hits @ ([] | [_]), Some(live)) => {
-                let entry = hits.first().copied().unwrap_or(Flips::REST);
-                for word in live {
-                    let word = *word as usize;
-                    if let Some(bits) = candidates.get_mut(word) {
-                        *bits &= self.flips.word(entry, word);
-                    }
-                }
-            }
-            (hits, _) => {
+        match work.hits.as_slice() {
+            [] => bitmap::intersect(candidates, self.flips.rest()),
+            [entry] => self.flips.intersect(*entry, candidates, &mut work.kept),
+            hits => {
                 self.flips.union(hits, &mut work.flips);
                 self.flips.intersect_flipped(&work.flips, candidates);
             }

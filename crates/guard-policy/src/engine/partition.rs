@@ -14,10 +14,8 @@ use super::column::{Column, Workspace};
 use super::paths::SlotId;
 pub(super) use build::Draft;
 
-/// How many candidates are few: checking them one by one then costs less than another index.
-const FEW: u32 = 4;
-/// How many words with candidates are few: the others are not looked at any more.
-const FEW_WORDS: usize = 8;
+/// Checking so many candidates costs about as much as asking one column.
+const CHECKS_PER_COLUMN: u32 = 2;
 
 /// The clauses of the rules of a partition, one bit each, in the order in which their rules decide.
 #[derive(Debug)]
@@ -30,6 +28,8 @@ pub(super) struct Partition {
     gates: FxHashMap<SlotId, Vec<Column>>,
     /// Columns that throw clauses out, the most telling ones first.
     columns: Vec<Column>,
+    /// After so many columns it pays to count what is left, as far as one can tell without events.
+    first_count: u32,
     clauses: Vec<Clause>,
 }
 
@@ -47,7 +47,6 @@ struct Clause {
 #[derive(Debug, Default)]
 pub(super) struct Search {
     candidates: Vec<u64>,
-    live: Vec<u32>,
     columns: Workspace,
 }
 
@@ -85,7 +84,6 @@ impl Partition {
     ) -> u32 {
         let Search {
             candidates,
-            live,
             columns: work,
         } = search;
         candidates.clone_from(&self.candidates);
@@ -98,22 +96,15 @@ impl Partition {
                 bitmap::intersect(candidates, looking);
             }
         }
-        live.clear();
-        let mut are_few = false;
+        let mut columns_left = u32::try_from(self.columns.len()).unwrap_or(u32::MAX);
         for (column, answered) in self.columns.iter().zip(0..) {
-            if !are_few {
-                are_few = find_live(candidates, live);
-            } else {
-                live.retain(|word| {
-                    candidates
-                        .get(*word as usize)
-                        .is_some_and(|word| *word != 0)
-                });
-            }
-            if are_few && count(candidates, live) <= FEW {
+            if answered >= self.first_count
+                && !bitmap::has_more_than(candidates, columns_left * CHECKS_PER_COLUMN)
+            {
                 return answered;
             }
-            column.narrow(event, work, candidates, are_few.then_some(live));
+            column.narrow(event, work, candidates);
+            columns_left -= 1;
         }
         u32::MAX
     }
@@ -126,24 +117,6 @@ impl Partition {
             }
         }
     }
-}
-
-/// Notes the words that are not zero, if they are few.
-fn find_live(candidates: &[u64], live: &mut Vec<u32>) -> bool {
-    let alive: usize = candidates.iter().map(|word| usize::from(*word != 0)).sum();
-    if alive > FEW_WORDS {
-        return false;
-    }
-    let words = candidates.iter().zip(0..);
-    live.extend(words.filter(|(word, _)| **word != 0).map(|(_, at)| at));
-    true
-}
-
-fn count(candidates: &[u64], live: &[u32]) -> u32 {
-    let words = live
-        .iter()
-        .filter_map(|word| candidates.get(*word as usize));
-    words.map(|word| word.count_ones()).sum()
 }
 
 impl Clause {

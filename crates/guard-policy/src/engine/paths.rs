@@ -3,6 +3,8 @@
 use guard_domain::{FieldPath, PathStep};
 use std::collections::BTreeMap;
 
+use super::text_table::{TextTable, TextWords};
+
 /// The number of a path: where its value is kept.
 pub(super) type SlotId = u32;
 /// The number of a node; the root is 0.
@@ -20,7 +22,7 @@ pub(super) struct PathTree {
 pub(super) struct Node {
     /// The path that ends here.
     pub(super) slot: Option<SlotId>,
-    keys: KeyTable,
+    keys: TextTable,
     /// The elements that paths go on to, by index.
     elements: Vec<(usize, NodeId)>,
     /// All nodes below, for forgetting them when a key is repeated.
@@ -30,7 +32,7 @@ pub(super) struct Node {
 impl Node {
     /// Whether paths go on to members of an object.
     pub(super) fn has_members(&self) -> bool {
-        !self.keys.entries.is_empty()
+        !self.keys.is_empty()
     }
 
     /// Whether paths go on to elements of an array.
@@ -40,7 +42,7 @@ impl Node {
 
     /// The node of a member; `words` are those of `key`.
     #[inline]
-    pub(super) fn member(&self, words: KeyWords, key: &[u8]) -> Option<NodeId> {
+    pub(super) fn member(&self, words: TextWords, key: &[u8]) -> Option<NodeId> {
         self.keys.find(words, key)
     }
 
@@ -119,138 +121,9 @@ impl Draft<'_> {
         Node {
             slot: self.slot,
             children: children.copied().collect(),
-            keys: KeyTable::new(&self.keys),
+            keys: TextTable::new(self.keys),
             elements: self.elements.into_iter().collect(),
         }
-    }
-}
-
-/// What most keys are told apart by: length, the first eight bytes and the last eight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct KeyWords {
-    length: u32,
-    /// With zeros after the end of a shorter key.
-    first: u64,
-    /// Zero for a key of up to eight bytes.
-    last: u64,
-}
-
-impl KeyWords {
-    pub(super) fn of(key: &[u8]) -> Self {
-        let mut first = [0; 8];
-        first.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        let last = key.last_chunk().copied().unwrap_or_default();
-        Self::within(
-            key.len(),
-            u64::from_le_bytes(first),
-            u64::from_le_bytes(last),
-        )
-    }
-
-    /// The words of a key of this length within longer text: the eight bytes from its beginning on, and those up to its end.
-    #[inline]
-    pub(super) fn within(length: usize, first: u64, last: u64) -> Self {
-        let is_short = length < 8;
-        let mask = (1 << ((length % 8) * 8)) - 1;
-        Self {
-            length: u32::try_from(length).unwrap_or(u32::MAX),
-            first: if is_short { first & mask } else { first },
-            last: if length > 8 { last } else { 0 },
-        }
-    }
-
-    #[inline]
-    fn hash(self) -> u64 {
-        let mixed = self.first ^ self.last.rotate_left(17) ^ (u64::from(self.length) << 56);
-        // 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
-        mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-/// Keys by hash, in one small table with open addressing: most lookups compare two numbers.
-#[derive(Debug, Default)]
-struct KeyTable {
-    entries: Vec<KeyEntry>,
-    /// How far a hash is shifted to become an index.
-    shift: u32,
-    /// The keys that their words do not tell apart from all others, by node.
-    long: BTreeMap<NodeId, Box<[u8]>>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct KeyEntry {
-    words: KeyWords,
-    /// [`NOWHERE`] in an empty place.
-    node: NodeId,
-}
-
-const NOWHERE: NodeId = NodeId::MAX;
-/// Keys up to this length are known by their words.
-const SHORT: usize = 16;
-
-impl KeyTable {
-    fn new(keys: &BTreeMap<&str, NodeId>) -> Self {
-        if keys.is_empty() {
-            return Self::default();
-        }
-        let empty = KeyEntry {
-            words: KeyWords::of(b""),
-            node: NOWHERE,
-        };
-        // At most half full, so that a search ends soon.
-        let size = (keys.len() * 2).next_power_of_two();
-        let mut table = Self {
-            entries: vec![empty; size],
-            shift: u64::BITS - size.trailing_zeros(),
-            long: BTreeMap::new(),
-        };
-        for (key, node) in keys {
-            let words = KeyWords::of(key.as_bytes());
-            let mut at = table.first(words);
-            while table
-                .entries
-                .get(at)
-                .is_some_and(|entry| entry.node != NOWHERE)
-            {
-                at = table.next(at);
-            }
-            if let Some(entry) = table.entries.get_mut(at) {
-                *entry = KeyEntry { words, node: *node };
-            }
-            if key.len() > SHORT {
-                table.long.insert(*node, key.as_bytes().into());
-            }
-        }
-        table
-    }
-
-    #[inline]
-    fn find(&self, words: KeyWords, key: &[u8]) -> Option<NodeId> {
-        let mut at = self.first(words);
-        loop {
-            let entry = self.entries.get(at)?;
-            if entry.node == NOWHERE {
-                return None;
-            }
-            if entry.words == words && (key.len() <= SHORT || self.is_long(entry.node, key)) {
-                return Some(entry.node);
-            }
-            at = self.next(at);
-        }
-    }
-
-    fn is_long(&self, node: NodeId, key: &[u8]) -> bool {
-        self.long.get(&node).is_some_and(|known| **known == *key)
-    }
-
-    #[inline]
-    fn first(&self, words: KeyWords) -> usize {
-        (words.hash() >> self.shift) as usize
-    }
-
-    #[inline]
-    const fn next(&self, at: usize) -> usize {
-        (at + 1) & (self.entries.len() - 1)
     }
 }
 
@@ -261,7 +134,7 @@ mod tests {
     fn find(tree: &PathTree, keys: &[&str]) -> Option<SlotId> {
         let node = keys.iter().try_fold(0, |at, key| {
             let node = tree.node(at)?;
-            node.member(KeyWords::of(key.as_bytes()), key.as_bytes())
+            node.member(TextWords::of(key.as_bytes()), key.as_bytes())
         })?;
         tree.node(node)?.slot
     }

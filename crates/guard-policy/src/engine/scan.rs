@@ -6,9 +6,9 @@ mod elements;
 mod marks;
 mod string;
 
-use super::paths::{KeyWords, Node};
-use super::paths::{NodeId, PathTree};
+use super::paths::{Node, NodeId, PathTree};
 use super::slots::{Kind, Slot, Slots};
+use super::text_table::TextWords;
 use crate::malformed::{MAX_DEPTH, MAX_EVENT_BYTES, MalformedEvent, MalformedKind};
 pub(super) use elements::Elements;
 pub(super) use marks::Marks;
@@ -212,9 +212,9 @@ impl Scanner<'_, '_> {
         }
         let key = self.bytes.get(span.start..span.end)?;
         let words = match (self.word_at(span.start), self.word_at(span.end.max(8) - 8)) {
-            (Some(first), Some(last)) => KeyWords::within(key.len(), first, last),
+            (Some(first), Some(last)) => TextWords::within(key.len(), first, last),
             // Near the end of the event.
-            _ => KeyWords::of(key),
+            _ => TextWords::of(key),
         };
         inner.member(words, key)
     }
@@ -231,7 +231,7 @@ impl Scanner<'_, '_> {
         let start = self.slots.unescaped.len();
         string::unescape(raw, &mut self.slots.unescaped);
         let key = self.slots.unescaped.as_bytes().get(start..)?;
-        let member = inner.member(KeyWords::of(key), key);
+        let member = inner.member(TextWords::of(key), key);
         self.slots.unescaped.truncate(start);
         member
     }

@@ -5,13 +5,14 @@ use rustc_hash::FxHashMap;
 use super::EntryId;
 use super::flips::FlipsBuilder;
 use crate::engine::slots::View;
+use crate::engine::text_table::TextTable;
 use crate::matcher::predicate::Scalar;
 use crate::number::{Number, NumberView, ShortNumber};
 
 /// An index of scalars. Text in it is folded if the column's is.
 #[derive(Debug, Default)]
 pub(super) struct Equality {
-    texts: FxHashMap<Box<str>, EntryId>,
+    texts: TextTable,
     numbers: FxHashMap<ShortNumber, EntryId>,
     long_numbers: Vec<(Number, EntryId)>,
     null: Option<EntryId>,
@@ -22,30 +23,27 @@ pub(super) struct Equality {
 impl Equality {
     pub(super) fn new(scalars: FxHashMap<&Scalar, Vec<u32>>, flips: &mut FlipsBuilder) -> Self {
         let mut index = Self::default();
+        let mut texts = Vec::new();
         for (scalar, clauses) in scalars {
             let entry = flips.entry(clauses);
             match scalar {
                 Scalar::Null => index.null = Some(entry),
                 Scalar::Bool(false) => index.no = Some(entry),
                 Scalar::Bool(true) => index.yes = Some(entry),
-                Scalar::String(text) => _ = index.texts.insert(text.as_str().into(), entry),
+                Scalar::String(text) => texts.push((text.as_str(), entry)),
                 Scalar::Number(number) => match ShortNumber::of(number) {
                     Some(short) => _ = index.numbers.insert(short, entry),
                     None => index.long_numbers.push((number.clone(), entry)),
                 },
             }
         }
+        index.texts = TextTable::new(texts);
         index
-    }
-
-    /// The texts and their entries.
-    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, EntryId)> {
-        self.texts.iter().map(|(text, entry)| (&**text, *entry))
     }
 
     #[inline]
     pub(super) fn find_text(&self, text: &str) -> Option<EntryId> {
-        self.texts.get(text).copied()
+        self.texts.get(text.as_bytes())
     }
 
     pub(super) fn find(&self, value: View<'_>) -> Option<EntryId> {

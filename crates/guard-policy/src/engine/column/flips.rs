@@ -32,10 +32,15 @@ pub(super) struct Flips {
 
 impl Flips {
     /// The entry that changes nothing.
-    pub(super) const REST: EntryId = 0;
+    const REST: EntryId = 0;
 
     pub(super) fn rest(&self) -> &[u64] {
         self.bitmaps.get(..self.words).unwrap_or_default()
+    }
+
+    /// How many entries change something.
+    pub(super) fn entry_count(&self) -> usize {
+        self.entries.len() - 1
     }
 
     fn parts(&self, entry: EntryId) -> (&[u64], &[u32]) {
@@ -70,7 +75,7 @@ impl Flips {
     }
 
     /// One word of what the entry leaves.
-    pub(super) fn word(&self, entry: EntryId, word: usize) -> u64 {
+    fn word(&self, entry: EntryId, word: usize) -> u64 {
         let (base, toggles) = self.parts(entry);
         let mut bits = base.get(word).copied().unwrap_or(0);
         let first = toggles.partition_point(|bit| bitmap::place(*bit).0 < word);

@@ -2,7 +2,11 @@
 
 use aho_corasick::AhoCorasick;
 
+use rustc_hash::FxHashMap;
+
 use super::EntryId;
+use super::flips::FlipsBuilder;
+use crate::matcher::predicate::Scalar;
 
 /// An index of substrings.
 #[derive(Debug)]
@@ -15,16 +19,27 @@ pub(super) struct Substrings {
 }
 
 impl Substrings {
-    pub(super) fn new<'a>(texts: impl Iterator<Item = (&'a str, EntryId)>) -> Self {
-        let (empty, texts): (Vec<_>, Vec<_>) = texts.partition(|(text, _)| text.is_empty());
-        let needles = texts.iter().map(|(text, _)| text);
+    pub(super) fn new(wanted: &FxHashMap<&Scalar, Vec<u32>>, flips: &mut FlipsBuilder) -> Self {
+        let (mut needles, mut entries, mut empty) = (Vec::new(), Vec::new(), None);
+        for (scalar, clauses) in wanted {
+            let Scalar::String(needle) = scalar else {
+                continue;
+            };
+            let entry = flips.entry(clauses.clone());
+            if needle.is_empty() {
+                empty = Some(entry);
+            } else {
+                needles.push(needle);
+                entries.push(entry);
+            }
+        }
         Self {
             // It fails only for more states than 32 bits can number, which no rule file has room for.
-            automaton: (!texts.is_empty())
+            automaton: (!needles.is_empty())
                 .then(|| AhoCorasick::new(needles).ok())
                 .flatten(),
-            entries: texts.iter().map(|(_, entry)| *entry).collect(),
-            empty: empty.first().map(|(_, entry)| *entry),
+            entries,
+            empty,
         }
     }
 

@@ -9,14 +9,12 @@ use std::collections::BTreeMap;
 use guard_domain::Severity;
 use rustc_hash::FxHashMap;
 
-use super::{Clause, Partition};
+use super::{CHECKS_PER_COLUMN, Clause, Partition};
 use crate::engine::bitmap;
 use crate::engine::check::Term;
 use crate::engine::clause;
 use crate::engine::column::{Column, Family, Shape};
 
-/// With fewer clauses they are checked one by one.
-const MIN_CLAUSES: usize = 9;
 /// A column must answer for one in so many clauses.
 const RARE: usize = 64;
 /// More columns than these cost more than they save.
@@ -46,16 +44,15 @@ impl Partition {
                 bitmap::insert(&mut candidates, clause);
             }
         }
-        let column = |family: &Family| {
-            let tests = plan.tests.get(family).map_or(&[][..], Vec::as_slice);
-            Column::new(*family, drafts.len(), tests)
-        };
+        let column = |family: &Family| Column::new(*family, drafts.len(), plan.tests_of(*family));
+        let (columns, first_count) = plan.order(plan.columns.iter().map(column).collect(), &gates);
         Self {
             candidates,
             by_severity: by_severity(drafts),
             gates: gate_columns(&gates, drafts.len()),
-            columns: plan.columns.iter().map(column).collect(),
-            clauses: plan.clauses(drafts),
+            clauses: plan.clauses(drafts, &columns),
+            columns,
+            first_count,
         }
     }
 }
@@ -65,7 +62,7 @@ struct Plan<'a> {
     /// The families of each clause's tests; `None` where no index answers a test.
     families: Vec<Vec<Option<Family>>>,
     tests: Tests<'a>,
-    /// The families that become columns, in their order.
+    /// The families that become columns.
     columns: Vec<Family>,
 }
 
@@ -103,13 +100,61 @@ impl<'a> Plan<'a> {
             };
             let worth = self.columns.is_empty() || strongest(&rare) > strongest(&told);
             let gate = rare.into_iter().max_by_key(|(family, _)| strength(*family));
-            gate.filter(|_| worth && drafts.len() >= MIN_CLAUSES)
+            gate.filter(|_| worth)
         };
         drafts.iter().zip(&self.families).map(gate).collect()
     }
 
-    fn clauses(&self, drafts: &[Draft]) -> Vec<Clause> {
-        let numbers: FxHashMap<Family, u32> = self.columns.iter().copied().zip(0..).collect();
+    fn tests_of(&self, family: Family) -> &[(u32, &'a Term)] {
+        self.tests.get(&family).map_or(&[], Vec::as_slice)
+    }
+
+    /// Puts first what throws most clauses out of those that are left. Tells also after how many columns so few are left,
+    /// presumably, that they should be counted.
+    fn order(
+        &self,
+        mut columns: Vec<Column>,
+        gates: &[Option<(Family, &Term)>],
+    ) -> (Vec<Column>, u32) {
+        // How likely each clause is still a candidate.
+        let mut left: Vec<f64> = gates
+            .iter()
+            .map(|gate| if gate.is_none() { 1.0 } else { 0.0 })
+            .collect();
+        let mut ordered = Vec::new();
+        let mut first_count = None;
+        loop {
+            let expected: f64 = left.iter().sum();
+            if expected <= f64::from(CHECKS_PER_COLUMN) * columns.len() as f64 {
+                first_count.get_or_insert(ordered.len());
+            }
+            let thrown_out = |column: &Column| {
+                let tests = self.tests_of(column.family()).iter();
+                let wanted = tests.filter(|(_, term)| !term.negated);
+                let likely = wanted.filter_map(|(clause, _)| left.get(*clause as usize));
+                likely.sum::<f64>() * (1.0 - column.share())
+            };
+            let gains: Vec<f64> = columns.iter().map(thrown_out).collect();
+            let best = gains
+                .iter()
+                .zip(0..)
+                .max_by(|(a, _), (b, _)| a.total_cmp(b));
+            let Some((_, best)) = best else { break };
+            let column = columns.swap_remove(best);
+            for (clause, term) in self.tests_of(column.family()) {
+                if let Some(left) = left.get_mut(*clause as usize).filter(|_| !term.negated) {
+                    *left *= column.share();
+                }
+            }
+            ordered.push(column);
+        }
+        let first_count = first_count.unwrap_or(ordered.len());
+        (ordered, u32::try_from(first_count).unwrap_or(u32::MAX))
+    }
+
+    fn clauses(&self, drafts: &[Draft], columns: &[Column]) -> Vec<Clause> {
+        let families = columns.iter().map(Column::family);
+        let numbers: FxHashMap<Family, u32> = families.zip(0..).collect();
         let number = |family: &Option<Family>| {
             let known = family.as_ref().and_then(|family| numbers.get(family));
             known.copied().unwrap_or(UNANSWERED)
@@ -119,8 +164,8 @@ impl<'a> Plan<'a> {
             let mut tests: Vec<_> = terms
                 .map(|(term, family)| (number(family), term.clone()))
                 .collect();
-            // What costs much comes last, so that it is asked only if all else holds.
-            tests.sort_by_key(|(_, term)| cost(term));
+            // What rules out most comes first, what costs most last.
+            tests.sort_by_key(|(_, term)| std::cmp::Reverse(telling(term)));
             Clause {
                 rank: draft.rank,
                 tests: tests.into(),
@@ -160,9 +205,6 @@ fn families(clause: &clause::Clause) -> Vec<Option<Family>> {
 
 /// The families worth a column, those that rule most clauses out first.
 fn columns(tests: &Tests<'_>, clauses: usize) -> Vec<Family> {
-    if clauses < MIN_CLAUSES {
-        return Vec::new();
-    }
     let wanted = |list: &[(u32, &Term)]| list.iter().filter(|(_, term)| !term.negated).count();
     let mut worth: Vec<_> = tests
         .iter()
@@ -184,12 +226,12 @@ const fn strength(family: Family) -> u8 {
     }
 }
 
-/// How long a test takes, roughly.
-fn cost(term: &Term) -> u8 {
-    match Family::of(term).map(|family| family.shape) {
-        Some(Shape::Exists | Shape::Equal { .. }) => 0,
+/// How much a test rules out for what it costs. What no index answers costs much.
+fn telling(term: &Term) -> u8 {
+    match Family::of(term) {
+        Some(family) if !term.negated => strength(family),
         Some(_) => 1,
-        None => 2,
+        None => 0,
     }
 }
 
