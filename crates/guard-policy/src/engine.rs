@@ -11,6 +11,7 @@ mod clause;
 mod column;
 mod partition;
 mod paths;
+mod quick;
 mod scan;
 mod slots;
 mod text_table;

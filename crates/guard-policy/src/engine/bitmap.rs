@@ -41,23 +41,19 @@ pub(super) fn intersect(set: &mut [u64], with: &[u64]) {
     }
 }
 
-/// Whether more than so many bits are in.
-pub(super) fn has_more_than(set: &[u64], count: u32) -> bool {
-    let mut left = count;
-    set.iter()
-        .any(|word| match left.checked_sub(word.count_ones()) {
-            Some(fewer) => {
-                left = fewer;
-                false
-            }
-            None => true,
-        })
-}
-
-/// The bits that are in, in ascending order.
-pub(super) fn iter(set: &[u64]) -> impl Iterator<Item = u32> + '_ {
-    let words = set.iter().zip((0_u32..).step_by(BITS));
-    words.flat_map(|(word, first)| bits_of(*word, first))
+/// The set of the bits whose value is chosen, of so many.
+pub(super) fn collect<T>(
+    bits: usize,
+    values: impl Iterator<Item = (u32, T)>,
+    chosen: impl Fn(T) -> bool,
+) -> Vec<u64> {
+    let mut set = vec![0; words(bits)];
+    for (bit, value) in values {
+        if chosen(value) {
+            insert(&mut set, bit);
+        }
+    }
+    set
 }
 
 /// The bits of one word, whose lowest is `first`.
@@ -84,8 +80,14 @@ mod tests {
         }
         toggle(&mut set, 63);
         toggle(&mut set, 65);
-        assert_eq!(iter(&set).collect::<Vec<_>>(), [0, 64, 65, 129]);
-        assert!(has_more_than(&set, 3) && !has_more_than(&set, 4));
+        let bits: Vec<_> = (0..200).filter(|bit| contains(&set, *bit)).collect();
+        assert_eq!(bits, [0, 64, 65, 129]);
+        assert_eq!(bits_of(set[1], 64).collect::<Vec<_>>(), [64, 65]);
+        assert_eq!(
+            collect(130, (0..130).map(|bit| (bit, bit)), |bit| bits
+                .contains(&bit)),
+            set
+        );
         assert!(contains(&set, 129) && !contains(&set, 63) && !contains(&set, 1000));
     }
 }

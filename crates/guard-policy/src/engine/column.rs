@@ -154,19 +154,6 @@ impl Column {
         }
     }
 
-    /// Which share of the values that come passes a test, roughly: no statistics are kept.
-    pub(super) fn share(&self) -> f64 {
-        match self.family.shape {
-            Shape::Exists => 0.7,
-            Shape::Range => 0.5,
-            _ => 1.0 / self.flips.entry_count().max(2) as f64,
-        }
-    }
-
-    pub(super) const fn family(&self) -> Family {
-        self.family
-    }
-
     /// Keeps of the candidates those whose tests pass.
     pub(super) fn narrow(
         &self,

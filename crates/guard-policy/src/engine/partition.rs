@@ -1,8 +1,10 @@
 //! The rules that look at one event type, and which of them match.
 
 mod build;
+mod plan;
+mod share;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use guard_domain::Severity;
 use rustc_hash::FxHashMap;
@@ -12,35 +14,39 @@ use super::check::{Reading, Term};
 use super::clause::Tree;
 use super::column::{Column, Workspace};
 use super::paths::SlotId;
+use super::quick::Quick;
 pub(super) use build::Draft;
 
-/// Checking so many candidates costs about as much as asking one column.
-const CHECKS_PER_COLUMN: u32 = 2;
+/// Up to so many gates are all asked; of more, those whose field the event has.
+const FEW_GATES: usize = 24;
 
 /// The clauses of the rules of a partition, one bit each, in the order in which their rules decide.
 #[derive(Debug)]
 pub(super) struct Partition {
-    /// The clauses that are candidates until a column says otherwise.
+    /// The clauses that are candidates whatever the event has.
     candidates: Vec<u64>,
     /// Those that look at events of a severity: none known, then from the lowest to the highest. `None` if all look at all.
     by_severity: Option<[Vec<u64>; 5]>,
-    /// Columns that bring clauses in, by the slot they look at.
-    gates: FxHashMap<SlotId, Vec<Column>>,
+    /// Columns that bring clauses in.
+    gates: Vec<Column>,
+    /// The gates that look at a slot.
+    gates_of_slot: FxHashMap<SlotId, Range<usize>>,
     /// Columns that throw clauses out, the most telling ones first.
     columns: Vec<Column>,
-    /// After so many columns it pays to count what is left, as far as one can tell without events.
-    first_count: u32,
     clauses: Vec<Clause>,
+    /// What gates and columns do not answer, of all clauses.
+    tests: Vec<Quick>,
+    terms: Vec<Term>,
+    trees: Vec<Tree>,
 }
 
-/// What is checked of a clause that is left over.
+/// What is checked of a clause that is left over: ranges of the partition's tests and trees.
 #[derive(Debug)]
 struct Clause {
     /// The rank of its rule.
     rank: u32,
-    /// Its tests, and the number of the column that has answered each.
-    tests: Box<[(u32, Term)]>,
-    rest: Box<[Tree]>,
+    tests: Range<u32>,
+    trees: Range<u32>,
 }
 
 /// Room for finding matches; kept from event to event.
@@ -59,70 +65,75 @@ impl Partition {
         search: &mut Search,
         mut tell: impl FnMut(u32) -> ControlFlow<()>,
     ) {
-        let answered = self.narrow(event, severity, search);
+        self.narrow(event, severity, search);
         let mut last = None;
-        for bit in bitmap::iter(&search.candidates) {
-            let Some(clause) = self.clauses.get(bit as usize) else {
-                return;
-            };
-            if last == Some(clause.rank) || !clause.holds(answered, event) {
-                continue;
-            }
-            last = Some(clause.rank);
-            if tell(clause.rank).is_break() {
-                return;
+        for (word, first) in search.candidates.iter().zip((0..).step_by(64)) {
+            for bit in bitmap::bits_of(*word, first) {
+                let Some(clause) = self.clauses.get(bit as usize) else {
+                    return;
+                };
+                if last == Some(clause.rank) || !self.holds(clause, event) {
+                    continue;
+                }
+                last = Some(clause.rank);
+                if tell(clause.rank).is_break() {
+                    return;
+                }
             }
         }
     }
 
-    /// Leaves the candidates in `search`, and tells how many columns have been asked.
-    fn narrow(
-        &self,
-        event: &mut Reading<'_>,
-        severity: Option<Severity>,
-        search: &mut Search,
-    ) -> u32 {
+    /// Leaves the candidates in `search`.
+    fn narrow(&self, event: &mut Reading<'_>, severity: Option<Severity>, search: &mut Search) {
         let Search {
             candidates,
             columns: work,
         } = search;
         candidates.clone_from(&self.candidates);
-        if !self.gates.is_empty() {
-            self.open_gates(event, work, candidates);
-        }
+        self.open_gates(event, work, candidates);
         if let Some(by_severity) = &self.by_severity {
             let index = severity.map_or(0, |severity| usize::from(severity.rank()) + 1);
             if let Some(looking) = by_severity.get(index) {
                 bitmap::intersect(candidates, looking);
             }
         }
-        let mut columns_left = u32::try_from(self.columns.len()).unwrap_or(u32::MAX);
-        for (column, answered) in self.columns.iter().zip(0..) {
-            if answered >= self.first_count
-                && !bitmap::has_more_than(candidates, columns_left * CHECKS_PER_COLUMN)
-            {
-                return answered;
-            }
+        for column in &self.columns {
             column.narrow(event, work, candidates);
-            columns_left -= 1;
         }
-        u32::MAX
     }
 
     fn open_gates(&self, event: &mut Reading<'_>, work: &mut Workspace, candidates: &mut [u64]) {
+        if self.gates.len() <= FEW_GATES {
+            for gate in &self.gates {
+                gate.admit(event, work, candidates);
+            }
+            return;
+        }
         let slots = event.slots;
         for slot in slots.filled() {
-            for column in self.gates.get(slot).into_iter().flatten() {
-                column.admit(event, work, candidates);
+            let gates = self.gates_of_slot.get(slot).cloned();
+            for gate in gates
+                .and_then(|range| self.gates.get(range))
+                .into_iter()
+                .flatten()
+            {
+                gate.admit(event, work, candidates);
             }
         }
     }
+
+    /// Whether all of a clause holds that gates and columns have not answered.
+    #[inline]
+    fn holds(&self, clause: &Clause, event: &mut Reading<'_>) -> bool {
+        let mut tests = part(&self.tests, &clause.tests).iter();
+        tests.all(|test| test.holds(event, &self.terms))
+            && part(&self.trees, &clause.trees)
+                .iter()
+                .all(|tree| tree.holds(event))
+    }
 }
 
-impl Clause {
-    /// Whether it holds; the first `answered` columns have been asked already.
-    fn holds(&self, answered: u32, event: &mut Reading<'_>) -> bool {
-        let mut open = self.tests.iter().filter(|(column, _)| *column >= answered);
-        open.all(|(_, test)| test.holds(event)) && self.rest.iter().all(|tree| tree.holds(event))
-    }
+fn part<'a, T>(list: &'a [T], range: &Range<u32>) -> &'a [T] {
+    list.get(range.start as usize..range.end as usize)
+        .unwrap_or_default()
 }

@@ -35,6 +35,17 @@ impl TextWords {
         }
     }
 
+    /// The first bytes of a text, up to eight, as a word.
+    #[inline]
+    pub(super) fn prefix(text: &[u8], length: usize) -> u64 {
+        let first = Self::of(text).first;
+        if length < 8 {
+            first & ((1 << (length * 8)) - 1)
+        } else {
+            first
+        }
+    }
+
     #[inline]
     fn hash(self) -> u64 {
         let mixed = self.first ^ self.last.rotate_left(17) ^ (u64::from(self.length) << 56);
@@ -76,7 +87,7 @@ struct Entry {
 
 const NOTHING: u32 = u32::MAX;
 /// Texts up to this length are known by their words.
-const SHORT: usize = 16;
+pub(super) const SHORT: usize = 16;
 
 impl TextTable {
     /// A table of texts, which are distinct, as are the numbers of long ones.

@@ -16,6 +16,21 @@ const MAX_POWER: i64 = BIAS - 1;
 pub(crate) struct ShortNumber(i128);
 
 impl ShortNumber {
+    /// Less than all others.
+    pub(crate) const MIN: Self = Self(i128::MIN);
+    /// More than all others.
+    pub(crate) const MAX: Self = Self(i128::MAX);
+
+    /// Nothing is between it and this one.
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    /// Nothing is between this one and it.
+    pub(crate) const fn previous(self) -> Self {
+        Self(self.0 - 1)
+    }
+
     /// A number of a rule; `None` if it is not short.
     pub(crate) fn of(number: &Number) -> Option<Self> {
         Self::parse(&number.to_string())

@@ -38,11 +38,6 @@ impl Flips {
         self.bitmaps.get(..self.words).unwrap_or_default()
     }
 
-    /// How many entries change something.
-    pub(super) fn entry_count(&self) -> usize {
-        self.entries.len() - 1
-    }
-
     fn parts(&self, entry: EntryId) -> (&[u64], &[u32]) {
         let Some(entry) = self.entries.get(entry as usize) else {
             return (self.rest(), &[]);
@@ -116,11 +111,14 @@ impl Flips {
     /// Adds the clauses that the entry brings in.
     pub(super) fn admit(&self, entry: EntryId, candidates: &mut [u64]) {
         let (base, toggles) = self.parts(entry);
-        for ((word, base), rest) in candidates.iter_mut().zip(base).zip(self.rest()) {
-            *word |= base & !rest;
+        if std::ptr::eq(base, self.rest()) {
+            toggles
+                .iter()
+                .for_each(|bit| bitmap::insert(candidates, *bit));
+            return;
         }
-        for bit in toggles {
-            bitmap::insert(candidates, *bit);
+        for ((into, rest), word) in candidates.iter_mut().zip(self.rest()).zip(0..) {
+            *into |= self.word(entry, word) & !rest;
         }
     }
 }
