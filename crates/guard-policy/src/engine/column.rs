@@ -15,7 +15,7 @@ use super::bitmap;
 use super::check::{Reading, Room, Term, fold};
 use super::paths::SlotId;
 use super::scan::Elements;
-use super::slots::View;
+use super::slots::{Kind, View};
 use crate::matcher::Check;
 use crate::matcher::predicate::{Predicate, Scalar};
 use affixes::Affixes;
@@ -169,7 +169,7 @@ impl Column {
             View::Array(text) if self.family.shape != Shape::Exists => {
                 return self.narrow_by_array(text, event.room, work, candidates);
             }
-            _ => self.find(view, false, event.room, &mut work.hits),
+            _ => self.find_scalar(view, event, &mut work.hits),
         }
         match work.hits.as_slice() {
             [] => bitmap::intersect(candidates, self.flips.rest()),
@@ -221,6 +221,9 @@ impl Column {
         work: &mut Workspace,
         candidates: &mut [u64],
     ) {
+        if event.slots.kind(self.family.slot) == Kind::Missing {
+            return;
+        }
         let view = event.slots.view(self.family.slot, event.text);
         work.hits.clear();
         match view {
@@ -233,11 +236,23 @@ impl Column {
                 }
                 event.room.element = buffer;
             }
-            View::Missing => {}
-            _ => self.find(view, false, event.room, &mut work.hits),
+            _ => self.find_scalar(view, event, &mut work.hits),
         }
         for entry in &work.hits {
             self.flips.admit(*entry, candidates);
+        }
+    }
+
+    /// The entries of the value of a field.
+    #[inline]
+    fn find_scalar(&self, view: View<'_>, event: &mut Reading<'_>, hits: &mut Vec<EntryId>) {
+        if let (Index::Equal(equal), View::Text(text), Shape::Equal { fold: false }) =
+            (&self.index, view, self.family.shape)
+        {
+            let words = event.slots.words(self.family.slot);
+            hits.extend(equal.find_words(words, text));
+        } else {
+            self.find(view, false, event.room, hits);
         }
     }
 

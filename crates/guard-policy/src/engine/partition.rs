@@ -1,6 +1,7 @@
 //! The rules that look at one event type, and which of them match.
 
 mod build;
+mod gates;
 mod plan;
 mod share;
 

@@ -4,7 +4,7 @@ use guard_domain::Operator;
 
 use super::check::{Reading, Term};
 use super::paths::SlotId;
-use super::slots::View;
+use super::slots::{Kind as Slotted, View};
 use super::text_table::{SHORT, TextWords};
 use crate::matcher::Check;
 use crate::matcher::predicate::{Predicate, Scalar, Text};
@@ -24,6 +24,8 @@ pub(super) struct Quick {
 enum Kind {
     /// Text of few bytes.
     Text(TextWords),
+    /// One of several texts of few bytes.
+    Texts(Box<[TextWords]>),
     /// Text that begins with a few bytes.
     Prefix {
         length: usize,
@@ -53,18 +55,23 @@ impl Quick {
     /// Whether it holds; `terms` are the whole tests.
     #[inline]
     pub(super) fn holds(&self, event: &mut Reading<'_>, terms: &[Term]) -> bool {
-        let passes = match (&self.kind, event.view(self.slot)) {
-            (_, View::Missing) => false,
+        let words = || event.slots.words(self.slot);
+        let passes = match (&self.kind, event.slots.kind(self.slot)) {
+            (_, Slotted::Missing) => false,
             (Kind::Exists, _) => true,
-            (Kind::Text(words), View::Text(text)) => TextWords::of(text.as_bytes()) == *words,
-            (Kind::Prefix { length, word }, View::Text(text)) => {
-                text.len() >= *length && TextWords::prefix(text.as_bytes(), *length) == *word
+            (Kind::Text(text), Slotted::Text | Slotted::Unescaped) => words() == *text,
+            (Kind::Texts(texts), Slotted::Text | Slotted::Unescaped) => texts.contains(&words()),
+            (Kind::Prefix { length, word }, Slotted::Text | Slotted::Unescaped) => {
+                words().begins_with(*length, *word)
             }
-            (Kind::Number(low, high), View::Number(text)) => match ShortNumber::parse(text) {
-                Some(number) => *low <= number && number <= *high,
-                None => return self.holds_whole(event, terms),
+            (Kind::Number(low, high), Slotted::Number) => match event.view(self.slot) {
+                View::Number(text) => match ShortNumber::parse(text) {
+                    Some(number) => *low <= number && number <= *high,
+                    None => return self.holds_whole(event, terms),
+                },
+                _ => false,
             },
-            (Kind::Other, _) | (_, View::Array(_)) => return self.holds_whole(event, terms),
+            (Kind::Other, _) | (_, Slotted::Array) => return self.holds_whole(event, terms),
             _ => false,
         };
         passes != self.negated
@@ -83,18 +90,20 @@ fn simple(predicate: &Predicate) -> Option<Kind> {
             scalars,
             ignore_case: false,
         } => match scalars.as_slice() {
-            [Scalar::String(text)] if text.len() <= SHORT => {
-                Some(Kind::Text(TextWords::of(text.as_bytes())))
-            }
+            [single @ Scalar::String(_)] => short_text(single).map(Kind::Text),
             [Scalar::Number(number)] => range(number, number),
-            _ => None,
+            several => several
+                .iter()
+                .map(short_text)
+                .collect::<Option<_>>()
+                .map(Kind::Texts),
         },
         Predicate::Prefix(Text {
             text,
             ignore_case: false,
         }) if text.len() <= 8 => Some(Kind::Prefix {
             length: text.len(),
-            word: TextWords::prefix(text.as_bytes(), text.len()),
+            word: TextWords::of(text.as_bytes()).first(),
         }),
         Predicate::Between(low, high) => range(low, high),
         Predicate::Order(operator, bound) => {
@@ -107,6 +116,13 @@ fn simple(predicate: &Predicate) -> Option<Kind> {
                 _ => return None,
             })
         }
+        _ => None,
+    }
+}
+
+fn short_text(scalar: &Scalar) -> Option<TextWords> {
+    match scalar {
+        Scalar::String(text) if text.len() <= SHORT => Some(TextWords::of(text.as_bytes())),
         _ => None,
     }
 }

@@ -1,9 +1,11 @@
 //! One walk over the bytes of an event: everything is validated, only what rules look at is kept.
 //!
-//! The grammar is that of RFC 8259.
+//! The grammar is that of RFC 8259. Every function takes the offset of what it reads and gives that of what follows, or
+//! nothing if the event is malformed: an offset in hand costs less than one in memory.
 
 mod elements;
 mod marks;
+mod number;
 mod string;
 
 use super::paths::{Node, NodeId, PathTree};
@@ -12,7 +14,6 @@ use super::text_table::TextWords;
 use crate::malformed::{MAX_DEPTH, MAX_EVENT_BYTES, MalformedEvent, MalformedKind};
 pub(super) use elements::Elements;
 pub(super) use marks::Marks;
-use string::StringSpan;
 
 /// Reads an event: its values are in `slots` then. Returns the event as text.
 pub(super) fn scan<'e>(
@@ -34,348 +35,290 @@ pub(super) fn scan<'e>(
     let mut scanner = Scanner {
         bytes: event,
         marks,
-        at: 0,
         paths,
         slots,
-        error: None,
+        error: MalformedEvent::new(MalformedKind::Syntax, 0),
     };
     match scanner.document() {
         Some(()) => Ok(text),
-        None => Err(scanner.into_error()),
+        None => Err(scanner.error),
     }
 }
 
 struct Scanner<'e, 's> {
     bytes: &'e [u8],
     marks: &'s Marks,
-    at: usize,
     paths: &'s PathTree,
     slots: &'s mut Slots,
-    /// What is wrong, if it is no syntax error where the scanner stands.
-    error: Option<MalformedEvent>,
+    /// What is wrong, once something is.
+    error: MalformedEvent,
 }
 
-/// Nothing if the event is malformed.
-type Scanned<T> = Option<T>;
-
 impl Scanner<'_, '_> {
-    fn document(&mut self) -> Scanned<()> {
-        let first = self.peek();
-        if first == Some(b'{') {
-            self.object(Some(0), 1)?;
-        } else {
+    fn document(&mut self) -> Option<()> {
+        let (at, first) = self.next(0);
+        let end = match self.paths.node(0) {
+            Some(root) if first == b'{' => self.object(root, at, 1)?,
             // What is no JSON at all is told as that.
-            self.value(None, 0)?;
-        }
-        match self.peek() {
-            Some(_) => None,
-            None if first == Some(b'{') => Some(()),
-            None => self.refuse(MalformedKind::NotAnObject, 0),
+            _ => self.skip(at, first, 0)?,
+        };
+        match self.next(end) {
+            (at, _) if at < self.bytes.len() => self.fail(at),
+            _ if first == b'{' => Some(()),
+            _ => self.refuse(MalformedKind::NotAnObject, 0),
         }
     }
 
-    fn into_error(self) -> MalformedEvent {
-        let at = self.at.min(self.bytes.len());
-        self.error
-            .unwrap_or(MalformedEvent::new(MalformedKind::Syntax, at))
+    /// Notes a syntax error.
+    #[cold]
+    fn fail<T>(&mut self, at: usize) -> Option<T> {
+        self.refuse(MalformedKind::Syntax, at.min(self.bytes.len()))
     }
 
     #[cold]
-    fn refuse<T>(&mut self, kind: MalformedKind, offset: usize) -> Scanned<T> {
-        self.error = Some(MalformedEvent::new(kind, offset));
+    fn refuse<T>(&mut self, kind: MalformedKind, at: usize) -> Option<T> {
+        self.error = MalformedEvent::new(kind, at);
         None
     }
 
-    /// The next byte that is no white space, which is not consumed.
-    #[inline]
-    fn peek(&mut self) -> Option<u8> {
+    /// The byte at an offset; zero, which no token begins with, after the end of the event.
+    #[inline(always)]
+    fn byte(&self, at: usize) -> u8 {
+        self.bytes.get(at).copied().unwrap_or(0)
+    }
+
+    /// The next byte that is no white space, and its offset.
+    #[inline(always)]
+    fn next(&self, mut at: usize) -> (usize, u8) {
         loop {
-            let byte = *self.bytes.get(self.at)?;
+            let byte = self.byte(at);
             if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
+                return (at, byte);
             }
-            self.at += 1;
+            at += 1;
         }
     }
 
-    /// Consumes one byte that must come next, after white space.
+    /// A value that rules look at, or into; it has `depth` containers around it.
     #[inline]
-    fn expect(&mut self, byte: u8) -> Scanned<()> {
-        if self.peek() == Some(byte) {
-            self.at += 1;
-            return Some(());
-        }
-        None
-    }
-
-    /// A value, at depth so many containers; `node` is where it stands in the paths, if any path leads there.
-    #[inline]
-    fn value(&mut self, node: Option<NodeId>, depth: usize) -> Scanned<()> {
-        let byte = self.peek()?;
-        let Some(node) = node else {
-            return match byte {
-                b'"' => self.string().map(drop),
-                b'{' | b'[' => self.skip_containers(depth),
-                _ => self.scalar(byte).map(drop),
-            };
-        };
-        let start = self.at;
-        let value = match byte {
+    fn value(&mut self, node: &Node, start: usize, first: u8, depth: usize) -> Option<usize> {
+        let (end, value) = match first {
             b'"' => {
-                let span = self.string()?;
-                self.text(span, node)
+                let (end, is_plain) = self.string(start)?;
+                (end, self.text(start + 1, end - 1, is_plain))
             }
             b'{' => {
-                self.object(Some(node), depth + 1)?;
-                Slot::new(Kind::Object, start, self.at)
+                let end = self.object(node, start, depth + 1)?;
+                (end, Slot::new(Kind::Object, start, end))
             }
             b'[' => {
-                self.array(node, depth + 1)?;
-                Slot::new(Kind::Array, start, self.at)
+                let end = self.array(node, start, depth + 1)?;
+                (end, Slot::new(Kind::Array, start, end))
             }
             _ => {
-                let kind = self.scalar(byte)?;
-                Slot::new(kind, start, self.at)
+                let (end, kind) = self.scalar(start, first)?;
+                (end, Slot::new(kind, start, end))
             }
         };
-        if let Some(slot) = self.slot(node) {
+        if let Some(slot) = node.slot {
             self.slots.fill(slot, value);
         }
-        Some(())
+        Some(end)
     }
 
-    fn slot(&self, node: NodeId) -> Option<u32> {
-        self.paths.node(node)?.slot
-    }
-
-    /// The value of a string that rules look at.
+    /// A value that no rule looks at.
     #[inline]
-    fn text(&mut self, span: StringSpan, node: NodeId) -> Slot {
-        if !span.escaped || self.slot(node).is_none() {
-            return Slot::new(Kind::Text, span.start, span.end);
+    fn skip(&mut self, start: usize, first: u8, depth: usize) -> Option<usize> {
+        match first {
+            b'"' => self.string(start).map(|(end, _)| end),
+            b'{' | b'[' => self.skip_containers(start, first, depth),
+            _ => self.scalar(start, first).map(|(end, _)| end),
         }
-        let raw = self.bytes.get(span.start..span.end).unwrap_or_default();
+    }
+
+    /// The value of a string, whose quotes are left away.
+    #[inline]
+    fn text(&mut self, start: usize, end: usize, is_plain: bool) -> Slot {
+        let raw = self.bytes.get(start..end).unwrap_or_default();
+        if is_plain {
+            return Slot::text(Kind::Text, start, end, self.words(raw, start, end));
+        }
         let start = self.slots.unescaped.len();
         string::unescape(raw, &mut self.slots.unescaped);
-        Slot::new(Kind::Unescaped, start, self.slots.unescaped.len())
+        let text = self.slots.unescaped.as_bytes();
+        let words = TextWords::of(text.get(start..).unwrap_or_default());
+        Slot::text(Kind::Unescaped, start, text.len(), words)
     }
 
-    /// Enters a container.
-    #[inline]
-    fn enter(&mut self, depth: usize) -> Scanned<()> {
-        if depth > MAX_DEPTH {
-            return self.refuse(MalformedKind::TooDeep, self.at);
-        }
-        self.at += 1;
-        Some(())
-    }
-
-    /// An object of which some members may be looked at.
-    fn object(&mut self, node: Option<NodeId>, depth: usize) -> Scanned<()> {
-        let paths = self.paths;
-        let inner = node.and_then(|node| paths.node(node));
-        let Some(inner) = inner.filter(|node| node.has_members()) else {
-            return self.skip_containers(depth - 1);
-        };
-        self.enter(depth)?;
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            if self.peek() != Some(b'"') {
-                return None;
-            }
-            let span = self.string()?;
-            let member = self.member(inner, span);
-            if let Some(member) = member {
-                self.slots.meet(member, paths);
-            }
-            self.expect(b':')?;
-            self.value(member, depth)?;
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Some(());
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// Where a member stands in the paths.
-    #[inline]
-    fn member(&mut self, inner: &Node, span: StringSpan) -> Option<NodeId> {
-        if span.escaped {
-            return self.escaped_member(inner, span);
-        }
-        let key = self.bytes.get(span.start..span.end)?;
-        let words = match (self.word_at(span.start), self.word_at(span.end.max(8) - 8)) {
-            (Some(first), Some(last)) => TextWords::within(key.len(), first, last),
+    /// The words of a string without escapes.
+    #[inline(always)]
+    fn words(&self, text: &[u8], start: usize, end: usize) -> TextWords {
+        match (self.word_at(start), self.word_at(end.max(8) - 8)) {
+            (Some(first), Some(last)) => TextWords::within(text.len(), first, last),
             // Near the end of the event.
-            _ => TextWords::of(key),
-        };
-        inner.member(words, key)
+            _ => TextWords::of(text),
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn word_at(&self, at: usize) -> Option<u64> {
         let bytes = self.bytes.get(at..)?.first_chunk()?;
         Some(u64::from_le_bytes(*bytes))
     }
 
-    #[cold]
-    fn escaped_member(&mut self, inner: &Node, span: StringSpan) -> Option<NodeId> {
-        let raw = self.bytes.get(span.start..span.end)?;
-        let start = self.slots.unescaped.len();
-        string::unescape(raw, &mut self.slots.unescaped);
-        let key = self.slots.unescaped.as_bytes().get(start..)?;
-        let member = inner.member(TextWords::of(key), key);
-        self.slots.unescaped.truncate(start);
+    fn is_too_deep(&mut self, at: usize, depth: usize) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return self.refuse(MalformedKind::TooDeep, at);
+        }
+        Some(())
+    }
+
+    /// An object of which some members may be looked at; with it there are `depth` containers.
+    fn object(&mut self, node: &Node, start: usize, depth: usize) -> Option<usize> {
+        if !node.has_members() {
+            return self.skip_containers(start, b'{', depth - 1);
+        }
+        self.is_too_deep(start, depth)?;
+        let paths = self.paths;
+        let (mut at, mut byte) = self.next(start + 1);
+        if byte == b'}' {
+            return Some(at + 1);
+        }
+        loop {
+            if byte != b'"' {
+                return self.fail(at);
+            }
+            let (end, is_plain) = self.string(at)?;
+            let member = self.member(node, at + 1, end - 1, is_plain);
+            (at, byte) = self.after_colon(end)?;
+            let end = match member.and_then(|id| Some((id, paths.node(id)?))) {
+                Some((id, member)) => {
+                    self.slots.meet(id, paths);
+                    self.value(member, at, byte, depth)?
+                }
+                None => self.skip(at, byte, depth)?,
+            };
+            (at, byte) = self.next(end);
+            match byte {
+                b',' => (at, byte) = self.next(at + 1),
+                b'}' => return Some(at + 1),
+                _ => return self.fail(at),
+            }
+        }
+    }
+
+    /// What comes after a key and its colon.
+    #[inline(always)]
+    fn after_colon(&mut self, end: usize) -> Option<(usize, u8)> {
+        let (at, byte) = self.next(end);
+        if byte != b':' {
+            return self.fail(at);
+        }
+        Some(self.next(at + 1))
+    }
+
+    /// Where a member stands in the paths.
+    #[inline(always)]
+    fn member(&mut self, node: &Node, start: usize, end: usize, is_plain: bool) -> Option<NodeId> {
+        let key = self.bytes.get(start..end)?;
+        if is_plain {
+            return node.member(self.words(key, start, end), key);
+        }
+        let mut unescaped = std::mem::take(&mut self.slots.unescaped);
+        let length = unescaped.len();
+        string::unescape(key, &mut unescaped);
+        let key = unescaped.as_bytes().get(length..).unwrap_or_default();
+        let member = node.member(TextWords::of(key), key);
+        unescaped.truncate(length);
+        self.slots.unescaped = unescaped;
         member
     }
 
     /// An array of which some elements may be looked at.
-    fn array(&mut self, node: NodeId, depth: usize) -> Scanned<()> {
-        let paths = self.paths;
-        let Some(inner) = paths.node(node).filter(|node| node.has_elements()) else {
-            return self.skip_containers(depth - 1);
-        };
-        self.enter(depth)?;
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Some(());
+    fn array(&mut self, node: &Node, start: usize, depth: usize) -> Option<usize> {
+        if !node.has_elements() {
+            return self.skip_containers(start, b'[', depth - 1);
         }
-        let mut index = 0;
-        loop {
-            self.value(inner.element(index), depth)?;
-            index += 1;
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Some(());
-                }
-                _ => return None,
+        self.is_too_deep(start, depth)?;
+        let paths = self.paths;
+        let (mut at, mut byte) = self.next(start + 1);
+        if byte == b']' {
+            return Some(at + 1);
+        }
+        for index in 0.. {
+            let end = match node.element(index).and_then(|id| paths.node(id)) {
+                Some(element) => self.value(element, at, byte, depth)?,
+                None => self.skip(at, byte, depth)?,
+            };
+            (at, byte) = self.next(end);
+            match byte {
+                b',' => (at, byte) = self.next(at + 1),
+                b']' => return Some(at + 1),
+                _ => break,
             }
         }
+        self.fail(at)
     }
 
-    /// A container that no rule looks into, and all in it. `depth` is how many containers are around it.
-    fn skip_containers(&mut self, depth: usize) -> Scanned<()> {
+    /// A container that no rule looks into, and all in it; it has `depth` containers around it.
+    fn skip_containers(&mut self, start: usize, first: u8, depth: usize) -> Option<usize> {
         // Which of the open containers are objects, the innermost in the lowest bit: there are at most 64.
         let mut objects = 0_u64;
         let mut open = depth;
+        let (mut at, mut byte) = (start, first);
         loop {
             // A value begins here.
-            match self.peek() {
-                Some(byte @ (b'{' | b'[')) => {
-                    open += 1;
-                    self.enter(open)?;
-                    let is_object = byte == b'{';
-                    objects = (objects << 1) | u64::from(is_object);
-                    match self.peek() {
-                        Some(b'}') if is_object => {}
-                        Some(b']') if !is_object => {}
-                        _ if is_object => {
-                            self.skip_key()?;
-                            continue;
-                        }
-                        _ => continue,
+            let end = if matches!(byte, b'{' | b'[') {
+                open += 1;
+                self.is_too_deep(at, open)?;
+                let is_object = byte == b'{';
+                objects = (objects << 1) | u64::from(is_object);
+                (at, byte) = self.next(at + 1);
+                let is_empty = byte == if is_object { b'}' } else { b']' };
+                if !is_empty {
+                    if is_object {
+                        (at, byte) = self.skip_key(at, byte)?;
                     }
+                    continue;
                 }
-                Some(b'"') => self.string().map(drop)?,
-                Some(byte) => self.scalar(byte).map(drop)?,
-                None => return None,
-            }
-            // A value has ended, or a container is empty: close what closes here.
+                at
+            } else {
+                match byte {
+                    b'"' => self.string(at)?.0,
+                    _ => self.scalar(at, byte)?.0,
+                }
+            };
+            // It has ended, or is an empty container: close what closes here.
+            (at, byte) = self.next(end);
             loop {
                 let in_object = objects & 1 == 1;
-                match self.peek() {
-                    Some(b',') => {
-                        self.at += 1;
-                        if in_object {
-                            self.skip_key()?;
-                        }
-                        break;
+                if byte == b',' {
+                    (at, byte) = self.next(at + 1);
+                    if in_object {
+                        (at, byte) = self.skip_key(at, byte)?;
                     }
-                    Some(b'}') if in_object => {}
-                    Some(b']') if !in_object => {}
-                    _ => return None,
+                    break;
                 }
-                self.at += 1;
+                if byte != if in_object { b'}' } else { b']' } {
+                    return self.fail(at);
+                }
                 objects >>= 1;
                 open -= 1;
                 if open == depth {
-                    return Some(());
+                    return Some(at + 1);
                 }
+                (at, byte) = self.next(at + 1);
             }
         }
     }
 
-    fn skip_key(&mut self) -> Scanned<()> {
-        if self.peek() != Some(b'"') {
-            return None;
-        }
-        self.string()?;
-        self.expect(b':')
-    }
-
-    /// A literal or a number.
+    /// Gives what comes after the key and its colon.
     #[inline]
-    fn scalar(&mut self, first: u8) -> Scanned<Kind> {
-        match first {
-            b'-' | b'0'..=b'9' => self.number().map(|()| Kind::Number),
-            b't' => self.word(b"true", Kind::True),
-            b'f' => self.word(b"false", Kind::False),
-            b'n' => self.word(b"null", Kind::Null),
-            _ => None,
+    fn skip_key(&mut self, at: usize, first: u8) -> Option<(usize, u8)> {
+        if first != b'"' {
+            return self.fail(at);
         }
-    }
-
-    fn word(&mut self, word: &[u8], kind: Kind) -> Scanned<Kind> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word) {
-            return None;
-        }
-        self.at += word.len();
-        Some(kind)
-    }
-
-    fn number(&mut self) -> Scanned<()> {
-        if self.bytes.get(self.at) == Some(&b'-') {
-            self.at += 1;
-        }
-        if self.bytes.get(self.at) == Some(&b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Some(())
-    }
-
-    /// At least one digit.
-    #[inline]
-    fn digits(&mut self) -> Scanned<()> {
-        let start = self.at;
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        if self.at == start {
-            return None;
-        }
-        Some(())
+        let (end, _) = self.string(at)?;
+        self.after_colon(end)
     }
 }

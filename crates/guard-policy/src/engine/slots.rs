@@ -1,6 +1,7 @@
 //! The values that rules look at, as one walk over an event found them.
 
 use super::paths::{NodeId, PathTree, SlotId};
+use super::text_table::TextWords;
 
 /// A value of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +22,11 @@ pub(super) enum View<'a> {
 /// Where a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot {
-    pub(super) kind: Kind,
-    pub(super) start: u32,
-    pub(super) end: u32,
+    kind: Kind,
+    start: u32,
+    end: u32,
+    /// Of a text.
+    words: TextWords,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +45,9 @@ pub(super) enum Kind {
 }
 
 impl Slot {
-    const MISSING: Self = Self {
-        kind: Kind::Missing,
-        start: 0,
-        end: 0,
-    };
+    fn missing() -> Self {
+        Self::new(Kind::Missing, 0, 0)
+    }
 
     pub(super) fn new(kind: Kind, start: usize, end: usize) -> Self {
         // Events are bounded far below 4 GiB.
@@ -55,6 +56,14 @@ impl Slot {
             kind,
             start: offset(start),
             end: offset(end),
+            words: TextWords::default(),
+        }
+    }
+
+    pub(super) fn text(kind: Kind, start: usize, end: usize, words: TextWords) -> Self {
+        Self {
+            words,
+            ..Self::new(kind, start, end)
         }
     }
 }
@@ -76,13 +85,13 @@ impl Slots {
     pub(super) fn begin(&mut self, paths: &PathTree) {
         for slot in self.filled.drain(..) {
             if let Some(value) = self.values.get_mut(slot as usize) {
-                *value = Slot::MISSING;
+                value.kind = Kind::Missing;
             }
         }
         self.unescaped.clear();
         self.event += 1;
         if self.values.len() < paths.slot_count() {
-            self.values.resize(paths.slot_count(), Slot::MISSING);
+            self.values.resize(paths.slot_count(), Slot::missing());
         }
         if self.met.len() < paths.node_count() {
             self.met.resize(paths.node_count(), 0);
@@ -94,6 +103,7 @@ impl Slots {
         &self.filled
     }
 
+    #[inline]
     pub(super) fn fill(&mut self, slot: SlotId, value: Slot) {
         if let Some(place) = self.values.get_mut(slot as usize) {
             *place = value;
@@ -103,6 +113,7 @@ impl Slots {
 
     /// Notes that a member was met. If it was before, its key is repeated: what the first one held is forgotten, with all
     /// that is below it.
+    #[inline]
     pub(super) fn meet(&mut self, node: NodeId, paths: &PathTree) {
         let Some(met) = self.met.get_mut(node as usize) else {
             return;
@@ -122,14 +133,29 @@ impl Slots {
             .slot
             .and_then(|slot| self.values.get_mut(slot as usize));
         if let Some(value) = slot {
-            *value = Slot::MISSING;
+            value.kind = Kind::Missing;
         }
         for child in found.children() {
             self.forget(*child, paths);
         }
     }
 
+    /// What kind of value a slot has.
+    #[inline]
+    pub(super) fn kind(&self, slot: SlotId) -> Kind {
+        let slot = self.values.get(slot as usize);
+        slot.map_or(Kind::Missing, |slot| slot.kind)
+    }
+
+    /// The words of the text in a slot.
+    #[inline]
+    pub(super) fn words(&self, slot: SlotId) -> TextWords {
+        let slot = self.values.get(slot as usize);
+        slot.map_or_else(TextWords::default, |slot| slot.words)
+    }
+
     /// The value of a slot; `text` is the event.
+    #[inline]
     pub(super) fn view<'a>(&'a self, slot: SlotId, text: &'a str) -> View<'a> {
         let Some(slot) = self.values.get(slot as usize) else {
             return View::Missing;

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-/// What most texts are told apart by: length, the first eight bytes and the last eight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What most texts are told apart by: length, the first eight bytes and the last eight. With its hash, since one text is
+/// looked up in several tables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct TextWords {
     length: u32,
     /// With zeros after the end of a shorter text.
     first: u64,
     /// Zero for a text of up to eight bytes.
     last: u64,
+    hash: u64,
 }
 
 impl TextWords {
@@ -25,35 +27,52 @@ impl TextWords {
 
     /// The words of a text of this length within a longer one: the eight bytes from its beginning on, and those up to its
     /// end.
-    #[inline]
+    #[inline(always)]
     pub(super) fn within(length: usize, first: u64, last: u64) -> Self {
-        let mask = (1 << ((length % 8) * 8)) - 1;
-        Self {
-            length: u32::try_from(length).unwrap_or(u32::MAX),
-            first: if length < 8 { first & mask } else { first },
-            last: if length > 8 { last } else { 0 },
-        }
-    }
-
-    /// The first bytes of a text, up to eight, as a word.
-    #[inline]
-    pub(super) fn prefix(text: &[u8], length: usize) -> u64 {
-        let first = Self::of(text).first;
-        if length < 8 {
-            first & ((1 << (length * 8)) - 1)
+        let first = if length < 8 {
+            first & mask(length)
         } else {
             first
-        }
-    }
-
-    #[inline]
-    fn hash(self) -> u64 {
-        let mixed = self.first ^ self.last.rotate_left(17) ^ (u64::from(self.length) << 56);
+        };
+        let last = if length > 8 { last } else { 0 };
+        let mixed = first ^ last.rotate_left(17) ^ ((length as u64) << 56);
         // 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4), twice: the high bits of one product
         // hardly depend on the high bits of what is multiplied.
         let product = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (product ^ (product >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        Self {
+            length: u32::try_from(length).unwrap_or(u32::MAX),
+            first,
+            last,
+            hash: (product ^ (product >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        }
     }
+
+    /// Whether both are of one text, if that is short.
+    #[inline(always)]
+    const fn is_same(self, other: Self) -> bool {
+        self.first == other.first && self.last == other.last && self.length == other.length
+    }
+
+    /// Whether the text begins with the bytes of a word, so many of them, up to eight.
+    #[inline]
+    pub(super) fn begins_with(self, length: usize, word: u64) -> bool {
+        let first = if length < 8 {
+            self.first & mask(length)
+        } else {
+            self.first
+        };
+        self.length as usize >= length && first == word
+    }
+
+    /// The first eight bytes, with zeros after the end of a shorter text.
+    pub(super) const fn first(self) -> u64 {
+        self.first
+    }
+}
+
+/// The lowest bytes of a word, up to seven.
+const fn mask(bytes: usize) -> u64 {
+    (1 << ((bytes % 8) * 8)) - 1
 }
 
 /// Up to seven bytes as a word: two halves that may overlap.
@@ -136,7 +155,7 @@ impl TextTable {
     }
 
     /// The number of a text, whose words are these.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, words: TextWords, text: &[u8]) -> Option<u32> {
         let mut at = self.first(words);
         loop {
@@ -144,7 +163,9 @@ impl TextTable {
             if entry.number == NOTHING {
                 return None;
             }
-            if entry.words == words && (text.len() <= SHORT || self.is_long(entry.number, text)) {
+            if entry.words.is_same(words)
+                && (text.len() <= SHORT || self.is_long(entry.number, text))
+            {
                 return Some(entry.number);
             }
             at = self.next(at);
@@ -164,7 +185,7 @@ impl TextTable {
     #[inline]
     fn first(&self, words: TextWords) -> usize {
         // A table that is empty shifts by nothing, and finds nothing there.
-        (words.hash() >> self.shift) as usize
+        (words.hash >> self.shift) as usize
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::EntryId;
 use super::flips::FlipsBuilder;
 use crate::engine::slots::View;
-use crate::engine::text_table::TextTable;
+use crate::engine::text_table::{TextTable, TextWords};
 use crate::matcher::predicate::Scalar;
 use crate::number::{Number, NumberView, ShortNumber};
 
@@ -44,6 +44,11 @@ impl Equality {
     #[inline]
     pub(super) fn find_text(&self, text: &str) -> Option<EntryId> {
         self.texts.get(text.as_bytes())
+    }
+
+    #[inline]
+    pub(super) fn find_words(&self, words: TextWords, text: &str) -> Option<EntryId> {
+        self.texts.find(words, text.as_bytes())
     }
 
     pub(super) fn find(&self, value: View<'_>) -> Option<EntryId> {

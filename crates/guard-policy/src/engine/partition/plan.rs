@@ -5,16 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::build::Draft;
+use super::gates;
 use super::share::Popularity;
 use crate::engine::bitmap;
 use crate::engine::check::Term;
 use crate::engine::clause::Clause;
 use crate::engine::column::Family;
 
-/// A gate passes at most this share of events.
-const MAX_GATE_SHARE: f64 = 0.25;
-/// Asking a gate.
-const GATE_COST: f64 = 1.5;
 /// Asking a column, without its bitmap.
 const COLUMN_COST: f64 = 2.0;
 /// Intersecting so many words of a bitmap costs as much as a check.
@@ -30,9 +27,9 @@ pub(super) type Tests<'a> = Vec<(u32, &'a Term)>;
 pub(super) struct Planned<'a> {
     pub(super) term: &'a Term,
     /// The index that could answer it; `None` if none can.
-    family: Option<Family>,
+    pub(super) family: Option<Family>,
     /// The share of events that pass it.
-    share: f64,
+    pub(super) share: f64,
     /// Whether a gate or a column answers it.
     pub(super) is_answered: bool,
 }
@@ -77,37 +74,23 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Gives each clause the gate that opens least often, if that is worth it in all.
+    /// Gives each clause the gate that opens least often, of those that are worth asking.
     fn choose_gates(&mut self) {
-        let best = |tests: &Vec<Planned<'a>>| {
-            let may = |(_, test): &(usize, &Planned<'a>)| {
-                test.family.is_some() && !test.term.negated && test.share <= MAX_GATE_SHARE
-            };
-            let tests = tests.iter().enumerate().filter(may);
-            let best = tests.min_by(|(_, a), (_, b)| a.share.total_cmp(&b.share));
-            best.map(|(at, _)| at)
-        };
-        let chosen: Vec<_> = self.clauses.iter().map(best).collect();
-        let mut saved = 0.0;
-        for ((clause, tests), at) in (0..).zip(&self.clauses).zip(&chosen) {
-            let test = at.and_then(|at| tests.get(at));
-            if let Some((test, family)) = test.and_then(|test| Some((test, test.family?))) {
-                saved += 1.0 - test.share;
-                let gate = self.gates.entry(family.in_layer(0)).or_default();
-                gate.push((clause, test.term));
-            }
-        }
-        if saved <= GATE_COST * self.gates.len() as f64 {
-            self.gates.clear();
-            return;
-        }
-        for ((tests, gated), at) in self.clauses.iter_mut().zip(&mut self.is_gated).zip(chosen) {
-            let Some(test) = at.and_then(|at| tests.get_mut(at)) else {
+        for (clause, at) in (0..).zip(gates::choose(&self.clauses)) {
+            let tests = self.clauses.get_mut(clause as usize);
+            let test = tests.zip(at).and_then(|(tests, at)| tests.get_mut(at));
+            let Some((test, family)) =
+                test.and_then(|test| test.family.map(|family| (test, family)))
+            else {
                 continue;
             };
-            *gated = true;
+            let gate = self.gates.entry(family.in_layer(0)).or_default();
+            gate.push((clause, test.term));
             // A gate opens for one element of an array, even where all must pass.
-            test.is_answered = !test.family.is_some_and(Family::is_all);
+            test.is_answered = !family.is_all();
+            if let Some(gated) = self.is_gated.get_mut(clause as usize) {
+                *gated = true;
+            }
         }
     }
 

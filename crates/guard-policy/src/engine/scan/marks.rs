@@ -23,21 +23,23 @@ impl Marks {
         self.0.push(marks(&last));
     }
 
-    /// The first marked byte from an offset on.
-    #[inline]
-    pub(super) fn next(&self, from: usize) -> Option<usize> {
-        let mut word = from / SIZE;
-        let bits = self.0.get(word)? >> (from % SIZE);
+    /// The first marked byte from an offset on; the end of the event, or something beyond it, if there is none.
+    #[inline(always)]
+    pub(super) fn next(&self, from: usize) -> usize {
+        let bits = self.0.get(from / SIZE).copied().unwrap_or(u64::MAX) >> (from % SIZE);
         if bits != 0 {
-            return Some(from + bits.trailing_zeros() as usize);
+            return from + bits.trailing_zeros() as usize;
         }
-        loop {
-            word += 1;
-            let bits = *self.0.get(word)?;
-            if bits != 0 {
-                return Some(word * SIZE + bits.trailing_zeros() as usize);
-            }
-        }
+        self.next_word(from / SIZE + 1)
+    }
+
+    fn next_word(&self, first: usize) -> usize {
+        let later = self.0.get(first..).unwrap_or_default();
+        let words = later.iter().zip(first..);
+        let mut marked = words.filter(|(bits, _)| **bits != 0);
+        marked.next().map_or(usize::MAX, |(bits, word)| {
+            word * SIZE + bits.trailing_zeros() as usize
+        })
     }
 }
 
@@ -74,11 +76,11 @@ mod tests {
                 marks.set(&event);
                 let special = byte < b' ' || byte == b'"' || byte == b'\\';
                 let expected = if special { offset } else { event.len() };
-                assert_eq!(marks.next(0), Some(expected), "{byte} at {offset}");
-                assert_eq!(marks.next(offset), Some(expected));
-                assert_eq!(marks.next(offset + 1), Some(event.len()));
+                assert_eq!(marks.next(0), expected, "{byte} at {offset}");
+                assert_eq!(marks.next(offset), expected);
+                assert_eq!(marks.next(offset + 1), event.len());
             }
         }
-        assert_eq!(marks.next(1000), None);
+        assert_eq!(marks.next(1000), 1000);
     }
 }

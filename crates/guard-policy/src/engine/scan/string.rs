@@ -1,88 +1,58 @@
 //! Strings: where they end, and what they stand for.
 
-use super::{Scanned, Scanner};
+use super::Scanner;
 use crate::malformed::MalformedKind;
 
-/// A string's place, without its quotes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StringSpan {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) escaped: bool,
-}
-
 impl Scanner<'_, '_> {
-    /// A string that begins where the scanner stands.
-    #[inline]
-    pub(super) fn string(&mut self) -> Scanned<StringSpan> {
-        let start = self.at + 1;
-        let end = self.marks.next(start)?;
-        if self.bytes.get(end) != Some(&b'"') {
-            return self.escaped_string(start, end);
+    /// A string that begins at an offset. Gives its end, and whether it has no escapes.
+    #[inline(always)]
+    pub(super) fn string(&mut self, start: usize) -> Option<(usize, bool)> {
+        let end = self.marks.next(start + 1);
+        if self.byte(end) == b'"' {
+            return Some((end + 1, true));
         }
-        self.at = end + 1;
-        Some(StringSpan {
-            start,
-            end,
-            escaped: false,
-        })
+        self.escaped_string(end)
     }
 
     /// The rest of a string, from its first escape on.
     #[cold]
-    fn escaped_string(&mut self, start: usize, mut at: usize) -> Scanned<StringSpan> {
+    fn escaped_string(&mut self, mut at: usize) -> Option<(usize, bool)> {
         loop {
-            match self.bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Some(StringSpan {
-                        start,
-                        end: at,
-                        escaped: true,
-                    });
-                }
-                Some(b'\\') => at = self.escape(at)?,
+            match self.byte(at) {
+                b'"' => return Some((at + 1, false)),
+                b'\\' => at = self.escape(at)?,
                 // A control character, or the end of the event.
-                _ => {
-                    self.at = at;
-                    return None;
-                }
+                _ => return self.fail(at),
             }
-            at = self.marks.next(at)?;
+            at = self.marks.next(at);
         }
     }
 
-    /// Checks the escape at `at`, and tells where it ends.
-    fn escape(&mut self, at: usize) -> Scanned<usize> {
-        match self.bytes.get(at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(at + 2),
-            Some(b'u') => match self.unit(at)? {
+    /// Checks the escape at an offset, and tells where it ends.
+    fn escape(&mut self, at: usize) -> Option<usize> {
+        match self.byte(at + 1) {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
+            b'u' => match self.unit(at)? {
                 0xdc00..=0xdfff => self.refuse(MalformedKind::LoneSurrogate, at),
                 0xd800..=0xdbff => {
-                    if self.bytes.get(at + 6..at + 8) != Some(br"\u") {
-                        return self.refuse(MalformedKind::LoneSurrogate, at);
-                    }
-                    match self.unit(at + 6)? {
+                    let has_other = self.bytes.get(at + 6..at + 8) == Some(br"\u");
+                    match if has_other { self.unit(at + 6)? } else { 0 } {
                         0xdc00..=0xdfff => Some(at + 12),
                         _ => self.refuse(MalformedKind::LoneSurrogate, at),
                     }
                 }
                 _ => Some(at + 6),
             },
-            _ => {
-                self.at = at + 1;
-                None
-            }
+            _ => self.fail(at + 1),
         }
     }
 
-    fn unit(&mut self, at: usize) -> Scanned<u32> {
-        let digits = self.bytes.get(at + 2..at + 6);
-        let unit = digits.and_then(hex);
-        if unit.is_none() {
-            self.at = at;
+    /// The UTF-16 unit of the escape at an offset.
+    fn unit(&mut self, at: usize) -> Option<u32> {
+        match self.bytes.get(at + 2..at + 6).and_then(hex) {
+            Some(unit) => Some(unit),
+            None => self.fail(at),
         }
-        unit
     }
 }
 
