@@ -34,12 +34,28 @@ pub(super) struct Reading<'a> {
 /// Text that is made while testing; kept from event to event.
 #[derive(Debug, Default)]
 pub(super) struct Room {
+    /// The address last parsed: the event, its slot, and what it is.
+    address: (u64, SlotId, Option<IpAddr>),
     pub(super) folded: String,
     pub(super) element: String,
     other: String,
 }
 
 impl Reading<'_> {
+    /// The address that the text in a slot is. It is parsed once for all rules that ask.
+    pub(super) fn address(&mut self, slot: SlotId) -> Option<IpAddr> {
+        let (event, known, address) = self.room.address;
+        if (event, known) == (self.slots.event(), slot) {
+            return address;
+        }
+        let address = match self.view(slot) {
+            View::Text(text) => parse_address(text),
+            _ => None,
+        };
+        self.room.address = (self.slots.event(), slot, address);
+        address
+    }
+
     pub(super) fn view(&self, slot: SlotId) -> View<'_> {
         self.slots.view(slot, self.text)
     }
@@ -182,10 +198,8 @@ fn accepts(predicate: &Predicate, view: View<'_>, in_array: bool, room: &mut Roo
             contains(Operand::of_scalar(scalar), value, in_array)
         }
         (Predicate::Regex(pattern), View::Text(found)) => pattern.is_match(found),
-        (Predicate::Cidr(networks), View::Text(found)) => found.parse().is_ok_and(|address| {
-            let address = IpAddr::to_canonical(&address);
-            networks.iter().any(|network| network.contains(&address))
-        }),
+        (Predicate::Cidr(networks), View::Text(found)) => parse_address(found)
+            .is_some_and(|address| networks.iter().any(|network| network.contains(&address))),
         _ => false,
     }
 }
@@ -250,6 +264,13 @@ fn folded_view<'a>(view: View<'a>, ignore_case: bool, room: &'a mut String) -> V
         View::Text(text) => View::Text(fold(text, ignore_case, room)),
         other => other,
     }
+}
+
+/// The address that a text is; IPv4 written as IPv6 is the IPv4 address it is.
+pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 /// Text without regard to case, if that is asked: the lower-case mapping of each character.

@@ -12,7 +12,7 @@ use guard_domain::{Operator, Quantifier};
 use rustc_hash::FxHashMap;
 
 use super::bitmap;
-use super::check::{Reading, Room, Term, fold};
+use super::check::{Reading, Room, Term, fold, parse_address};
 use super::paths::SlotId;
 use super::scan::Elements;
 use super::slots::{Kind, View};
@@ -123,9 +123,17 @@ pub(super) struct Workspace {
 }
 
 impl Column {
-    /// Makes the index of the tests of `clauses` clauses. The tests come in the order of their clauses.
+    /// Makes an index that throws clauses out, of `clauses` clauses. Their tests come in their order.
     pub(super) fn new(family: Family, clauses: usize, tests: &[(u32, &Term)]) -> Self {
-        let mut flips = FlipsBuilder::new(clauses, tests);
+        Self::build(family, FlipsBuilder::new(clauses, tests, false), tests)
+    }
+
+    /// Makes an index that brings clauses in.
+    pub(super) fn gate(family: Family, clauses: usize, tests: &[(u32, &Term)]) -> Self {
+        Self::build(family, FlipsBuilder::new(clauses, tests, true), tests)
+    }
+
+    fn build(family: Family, mut flips: FlipsBuilder, tests: &[(u32, &Term)]) -> Self {
         let index = match family.shape {
             Shape::Exists => {
                 let all = tests.iter().map(|(clause, _)| *clause).collect();
@@ -281,11 +289,10 @@ impl Column {
             }
             (Index::Range(cuts), View::Number(text)) => hits.extend(cuts.find_number(text)),
             (Index::Networks { v4, v6 }, View::Text(text)) => {
-                let address = text.parse().map(|address: IpAddr| address.to_canonical());
-                hits.extend(match address {
-                    Ok(IpAddr::V4(address)) => v4.find(&address.to_bits()),
-                    Ok(IpAddr::V6(address)) => v6.find(&address.to_bits()),
-                    Err(_) => None,
+                hits.extend(match parse_address(text) {
+                    Some(IpAddr::V4(address)) => v4.find(&address.to_bits()),
+                    Some(IpAddr::V6(address)) => v6.find(&address.to_bits()),
+                    None => None,
                 });
             }
             _ => {}

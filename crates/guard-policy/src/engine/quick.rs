@@ -1,9 +1,11 @@
 //! Tests in a form that is checked where it lies: a candidate costs a cache line or two, not a walk through its rule.
 
-use guard_domain::Operator;
+use guard_domain::{Operator, Quantifier};
+use ipnet::IpNet;
 
 use super::check::{Reading, Term};
 use super::paths::SlotId;
+use super::scan::Elements;
 use super::slots::{Kind as Slotted, View};
 use super::text_table::{SHORT, TextWords};
 use crate::matcher::Check;
@@ -31,6 +33,15 @@ enum Kind {
         length: usize,
         word: u64,
     },
+    /// Text that ends with a few bytes.
+    Suffix {
+        length: usize,
+        word: u64,
+    },
+    /// An array with an element of few bytes.
+    Element(TextWords),
+    /// An address in one of several networks.
+    Networks(Box<[IpNet]>),
     /// A short number within bounds, which are included.
     Number(ShortNumber, ShortNumber),
     Exists,
@@ -41,7 +52,9 @@ impl Quick {
     pub(super) fn new(term: &Term, number: u32) -> Self {
         let kind = match &term.matcher.check {
             Check::Exists => Some(Kind::Exists),
-            Check::Value(predicate) => simple(predicate),
+            Check::Value(predicate) => {
+                simple(predicate, term.matcher.quantifier == Quantifier::All)
+            }
             Check::Field { .. } => None,
         };
         Self {
@@ -64,6 +77,19 @@ impl Quick {
             (Kind::Prefix { length, word }, Slotted::Text | Slotted::Unescaped) => {
                 words().begins_with(*length, *word)
             }
+            (Kind::Suffix { length, word }, Slotted::Text | Slotted::Unescaped) => {
+                matches!(event.view(self.slot), View::Text(text) if ends_with(text, *length, *word))
+            }
+            (Kind::Element(element), Slotted::Array) => {
+                match event.slots.view(self.slot, event.text) {
+                    View::Array(array) => has_element(array, element, &mut event.room.element),
+                    _ => false,
+                }
+            }
+            (Kind::Networks(networks), Slotted::Text | Slotted::Unescaped) => {
+                let address = event.address(self.slot);
+                address.is_some_and(|address| networks.iter().any(|one| one.contains(&address)))
+            }
             (Kind::Number(low, high), Slotted::Number) => match event.view(self.slot) {
                 View::Number(text) => match ShortNumber::parse(text) {
                     Some(number) => *low <= number && number <= *high,
@@ -71,7 +97,9 @@ impl Quick {
                 },
                 _ => false,
             },
-            (Kind::Other, _) | (_, Slotted::Array) => return self.holds_whole(event, terms),
+            (Kind::Element(_) | Kind::Other, _) | (_, Slotted::Array) => {
+                return self.holds_whole(event, terms);
+            }
             _ => false,
         };
         passes != self.negated
@@ -83,8 +111,24 @@ impl Quick {
     }
 }
 
-/// The simple form of a predicate, if it has one.
-fn simple(predicate: &Predicate) -> Option<Kind> {
+fn ends_with(text: &str, length: usize, word: u64) -> bool {
+    let end = text.len().checked_sub(length);
+    let end = end.and_then(|start| text.as_bytes().get(start..));
+    end.is_some_and(|end| TextWords::of(end).first() == word)
+}
+
+fn has_element(array: &str, element: &TextWords, room: &mut String) -> bool {
+    let mut elements = Elements::of(array);
+    while let Some(found) = elements.next(room) {
+        if matches!(found, View::Text(text) if TextWords::of(text.as_bytes()) == *element) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The simple form of a predicate, if it has one; `all` tells that all elements of an array must pass.
+fn simple(predicate: &Predicate, all: bool) -> Option<Kind> {
     match predicate {
         Predicate::OneOf {
             scalars,
@@ -105,6 +149,18 @@ fn simple(predicate: &Predicate) -> Option<Kind> {
             length: text.len(),
             word: TextWords::of(text.as_bytes()).first(),
         }),
+        Predicate::Suffix(Text {
+            text,
+            ignore_case: false,
+        }) if text.len() <= 8 => Some(Kind::Suffix {
+            length: text.len(),
+            word: TextWords::of(text.as_bytes()).first(),
+        }),
+        Predicate::Contains {
+            scalar,
+            ignore_case: false,
+        } if !all => short_text(scalar).map(Kind::Element),
+        Predicate::Cidr(networks) => Some(Kind::Networks(networks.as_slice().into())),
         Predicate::Between(low, high) => range(low, high),
         Predicate::Order(operator, bound) => {
             let bound = ShortNumber::of(bound)?;

@@ -98,6 +98,11 @@ impl Slots {
         }
     }
 
+    /// The number of the event, from 1.
+    pub(super) const fn event(&self) -> u64 {
+        self.event
+    }
+
     /// The slots that have been filled; some may be named twice, and some may have been emptied again.
     pub(super) fn filled(&self) -> &[SlotId] {
         &self.filled

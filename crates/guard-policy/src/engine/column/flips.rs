@@ -133,8 +133,9 @@ pub(super) struct FlipsBuilder {
 }
 
 impl FlipsBuilder {
-    /// For a column of so many clauses and these tests.
-    pub(super) fn new(clauses: usize, tests: &[(u32, &Term)]) -> Self {
+    /// For a column of so many clauses and these tests; one that is a gate keeps lists rather than bitmaps, since it adds
+    /// them to what other gates have found.
+    pub(super) fn new(clauses: usize, tests: &[(u32, &Term)], is_gate: bool) -> Self {
         let words = bitmap::words(clauses);
         let mut rest = vec![u64::MAX; words];
         for (clause, term) in tests {
@@ -154,7 +155,11 @@ impl FlipsBuilder {
             },
             newest: 0,
             // A bitmap is then at most eight times as large as the list it stands for.
-            most_toggles: (words / 4).max(2),
+            most_toggles: if is_gate {
+                words * 2
+            } else {
+                (words / 4).max(2)
+            },
         }
     }
 

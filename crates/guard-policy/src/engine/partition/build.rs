@@ -41,7 +41,7 @@ impl Partition {
             let at = partition.gates.len();
             let gates = partition.gates_of_slot.entry(family.slot);
             gates.or_insert(at..at).end += 1;
-            let gate = Column::new(*family, drafts.len(), tests);
+            let gate = Column::gate(*family, drafts.len(), tests);
             partition.gates.push(gate);
         }
         for (family, tests) in &plan.columns {
