@@ -169,6 +169,12 @@ impl Column {
         work: &mut Workspace,
         candidates: &mut [u64],
     ) {
+        if let Some(entry) = self.find_plain(event) {
+            return match entry {
+                Some(entry) => self.flips.intersect(entry, candidates, &mut work.kept),
+                None => bitmap::intersect(candidates, self.flips.rest()),
+            };
+        }
         let view = event.slots.view(self.family.slot, event.text);
         work.hits.clear();
         match view {
@@ -177,7 +183,7 @@ impl Column {
             View::Array(text) if self.family.shape != Shape::Exists => {
                 return self.narrow_by_array(text, event.room, work, candidates);
             }
-            _ => self.find_scalar(view, event, &mut work.hits),
+            _ => self.find(view, false, event.room, &mut work.hits),
         }
         match work.hits.as_slice() {
             [] => bitmap::intersect(candidates, self.flips.rest()),
@@ -232,6 +238,12 @@ impl Column {
         if event.slots.kind(self.family.slot) == Kind::Missing {
             return;
         }
+        if let Some(entry) = self.find_plain(event) {
+            if let Some(entry) = entry {
+                self.flips.admit(entry, candidates);
+            }
+            return;
+        }
         let view = event.slots.view(self.family.slot, event.text);
         work.hits.clear();
         match view {
@@ -244,24 +256,28 @@ impl Column {
                 }
                 event.room.element = buffer;
             }
-            _ => self.find_scalar(view, event, &mut work.hits),
+            _ => self.find(view, false, event.room, &mut work.hits),
         }
         for entry in &work.hits {
             self.flips.admit(*entry, candidates);
         }
     }
 
-    /// The entries of the value of a field.
-    #[inline]
-    fn find_scalar(&self, view: View<'_>, event: &mut Reading<'_>, hits: &mut Vec<EntryId>) {
-        if let (Index::Equal(equal), View::Text(text), Shape::Equal { fold: false }) =
-            (&self.index, view, self.family.shape)
-        {
-            let words = event.slots.words(self.family.slot);
-            hits.extend(equal.find_words(words, text));
-        } else {
-            self.find(view, false, event.room, hits);
-        }
+    /// The entry of the text of a field, where only equality is asked; nothing where more has to be looked at.
+    #[inline(always)]
+    fn find_plain(&self, event: &Reading<'_>) -> Option<Option<EntryId>> {
+        let slot = self.family.slot;
+        let (Index::Equal(equal), Shape::Equal { fold: false }, Kind::Text | Kind::Unescaped) =
+            (&self.index, self.family.shape, event.slots.kind(slot))
+        else {
+            return None;
+        };
+        Some(
+            equal.find_words(event.slots.words(slot), || match event.view(slot) {
+                View::Text(text) => text.as_bytes(),
+                _ => &[],
+            }),
+        )
     }
 
     /// The entries of a value. The same entry may come twice.

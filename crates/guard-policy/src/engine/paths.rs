@@ -43,7 +43,7 @@ impl Node {
     /// The node of a member; `words` are those of `key`.
     #[inline(always)]
     pub(super) fn member(&self, words: TextWords, key: &[u8]) -> Option<NodeId> {
-        self.keys.find(words, key)
+        self.keys.find(words, || key)
     }
 
     /// The node of an element.

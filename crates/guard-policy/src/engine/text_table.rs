@@ -153,18 +153,17 @@ impl TextTable {
         self.entries.is_empty()
     }
 
-    /// The number of a text, whose words are these.
+    /// The number of a text, whose words are these. The text itself is asked for only if it is long.
     #[inline(always)]
-    pub(super) fn find(&self, words: TextWords, text: &[u8]) -> Option<u32> {
+    pub(super) fn find<'a>(&self, words: TextWords, text: impl Fn() -> &'a [u8]) -> Option<u32> {
         let mut at = self.first(words);
         loop {
             let entry = self.entries.get(at)?;
             if entry.number == NOTHING {
                 return None;
             }
-            if entry.words.is_same(words)
-                && (text.len() <= SHORT || self.is_long(entry.number, text))
-            {
+            let is_long = words.length as usize > SHORT;
+            if entry.words.is_same(words) && (!is_long || self.is_long(entry.number, text())) {
                 return Some(entry.number);
             }
             at = self.next(at);
@@ -174,7 +173,7 @@ impl TextTable {
     /// The number of a text.
     #[inline]
     pub(super) fn get(&self, text: &[u8]) -> Option<u32> {
-        self.find(TextWords::of(text), text)
+        self.find(TextWords::of(text), || text)
     }
 
     fn is_long(&self, number: u32, text: &[u8]) -> bool {

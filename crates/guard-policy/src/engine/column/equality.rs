@@ -46,9 +46,13 @@ impl Equality {
         self.texts.get(text.as_bytes())
     }
 
-    #[inline]
-    pub(super) fn find_words(&self, words: TextWords, text: &str) -> Option<EntryId> {
-        self.texts.find(words, text.as_bytes())
+    #[inline(always)]
+    pub(super) fn find_words<'a>(
+        &self,
+        words: TextWords,
+        text: impl Fn() -> &'a [u8],
+    ) -> Option<EntryId> {
+        self.texts.find(words, text)
     }
 
     pub(super) fn find(&self, value: View<'_>) -> Option<EntryId> {
