@@ -14,8 +14,10 @@ mod simulate;
 mod standing;
 mod template;
 mod truth_table;
+mod verdict;
+mod window;
 
-pub use decide::{CooldownClaim, Effect, Terms, Verdict, decide};
+pub use decide::{Terms, decide};
 pub use document::MalformedEvent;
 pub use evaluate::{Evaluation, Match};
 pub use explain::{ConditionExplanation, RuleExplanation, explain};
@@ -25,3 +27,5 @@ pub use source::{
     Diagnostic, Feature, LoadError, ParsedRule, Place, RuleFile, RuleTest, SourceFormat,
 };
 pub use standing::{Pauses, Standing, StandingState};
+pub use verdict::{CooldownClaim, Effect, Verdict};
+pub use window::WindowCount;
