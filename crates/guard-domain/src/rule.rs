@@ -29,7 +29,7 @@ pub struct Rule {
     pub mode: RuleMode,
     /// All of them must hold; none means that it always holds.
     pub conditions: Vec<Condition>,
-    /// It fires on the `count`-th match within a time.
+    /// It acts from the `count`-th match within a time on.
     pub window: Option<Window>,
     /// How long a human may take over before it acts.
     pub grace: Option<Duration>,
@@ -48,6 +48,16 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Whether its cooldown or its window is apart for each value of some fields.
+    #[must_use]
+    pub fn keeps_values_apart(&self) -> bool {
+        let windowed = self
+            .window
+            .as_ref()
+            .is_some_and(|window| !window.by.is_empty());
+        windowed || !self.cooldown_by.is_empty()
+    }
+
     /// The playbook it triggers, if that is what it does.
     #[must_use]
     pub const fn playbook(&self) -> Option<&PlaybookName> {
@@ -95,12 +105,19 @@ crate::words::words! {
 /// A count of matches within a sliding time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// It fires from this many matches on; at least 2.
+    /// It acts from this many matches on; from 2 to [`Self::MAX_COUNT`].
     pub count: u32,
-    /// The length of the window.
+    /// The length of the window; at most [`Self::MAX_WITHIN`].
     pub within: Duration,
     /// Matches are counted apart for each value of these fields.
     pub by: Vec<FieldPath>,
+}
+
+impl Window {
+    /// The highest count: so many moments are kept for each value.
+    pub const MAX_COUNT: u32 = 1000;
+    /// The longest window, 30 days: so long a moment is kept.
+    pub const MAX_WITHIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 }
 
 /// The agreement of humans.

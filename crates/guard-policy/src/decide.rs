@@ -2,14 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_domain::{
-    Action, ContactName, Decision, DecisionKind, EscalationReason, Event, LogLevel, PlaybookName,
-    RuleId, RuleMode, timestamp,
+    Action, ContactName, Decision, DecisionKind, EscalationReason, Event, RuleId, RuleMode,
+    timestamp,
 };
 
 use crate::document::Document;
 use crate::evaluate::{Evaluation, Match};
 use crate::rule_set::{CompiledRule, RuleSet};
 use crate::standing::Standing;
+use crate::verdict::{CooldownClaim, Effect, Verdict};
+use crate::window::{count_windows, ready};
 
 /// What a server decides by, beside the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,62 +35,10 @@ impl Default for Terms {
     }
 }
 
-/// A decision and what follows from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// The decision.
-    pub decision: Decision,
-    /// What to do.
-    pub effect: Effect,
-    /// The cooldown that the deciding rule claims.
-    pub claim: Option<CooldownClaim>,
-    /// The rules that matched and were held back, and why.
-    pub held_back: Vec<(RuleId, String)>,
-    /// The shadow rules that matched.
-    pub shadows: Vec<RuleId>,
-}
-
-/// The rest that a rule takes after it acted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CooldownClaim {
-    /// The rule.
-    pub rule_id: RuleId,
-    /// The cooldown value; see [`Match::cooldown_value`].
-    pub value: String,
-    /// When the rest ends; `None` for a rule without cooldown.
-    pub until: Option<DateTime<Utc>>,
-}
-
-/// What to do about a decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
-    None,
-    /// Write a line to the log.
-    Log(LogLevel),
-    /// Run a playbook.
-    Playbook {
-        /// Its name.
-        name: PlaybookName,
-        /// What to send it: the text of a JSON object.
-        params: String,
-        /// Whether to record it only.
-        dry_run: bool,
-    },
-    /// Call a human.
-    Escalate {
-        /// Whom.
-        contact: ContactName,
-        /// Why.
-        reason: EscalationReason,
-        /// What to say.
-        message: String,
-    },
-}
-
 /// Decides about one event. Pure: the same arguments give the same verdict.
 ///
-/// `now` is the time by which age and cooldowns are measured: the database's in a server, the event's own in a simulation.
+/// A rule whose window is not reached counts as not matching. `now` is the time by which age, cooldowns and windows are
+/// measured: the database's in a server, the event's own in a simulation.
 #[must_use]
 pub fn decide(
     rules: &RuleSet,
@@ -104,13 +54,23 @@ pub fn decide(
         now,
         terms,
     };
-    let mut verdict = if context.is_stale() {
-        context.stale()
-    } else {
-        context.first_free(&evaluation.matches, standing)
-    };
-    verdict.shadows.clone_from(&evaluation.shadows);
-    verdict
+    if context.is_stale() {
+        return Verdict {
+            shadows: ids(&ready(&evaluation.shadows, &[])),
+            ..context.stale()
+        };
+    }
+    let windows = count_windows(rules, evaluation, standing, now);
+    let matches = ready(&evaluation.matches, &windows);
+    Verdict {
+        shadows: ids(&ready(&evaluation.shadows, &windows)),
+        windows,
+        ..context.first_free(&matches, standing)
+    }
+}
+
+fn ids(matches: &[&Match]) -> Vec<RuleId> {
+    matches.iter().map(|found| found.rule_id.clone()).collect()
 }
 
 struct Context<'a> {
@@ -134,6 +94,7 @@ impl Context<'_> {
             claim: None,
             held_back: Vec::new(),
             shadows: Vec::new(),
+            windows: Vec::new(),
         }
     }
 
@@ -160,7 +121,7 @@ impl Context<'_> {
     }
 
     /// The first match that nothing holds back decides.
-    fn first_free(&self, matches: &[Match], standing: &impl Standing) -> Verdict {
+    fn first_free(&self, matches: &[&Match], standing: &impl Standing) -> Verdict {
         let mut held_back = Vec::new();
         for found in matches {
             let Some(compiled) = self.rules.get(found.rank) else {

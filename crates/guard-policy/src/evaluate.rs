@@ -15,11 +15,11 @@ use crate::rule_set::{CompiledRule, RuleSet};
 pub struct Evaluation {
     /// The rules that may act.
     pub matches: Vec<Match>,
-    /// The rules of mode `shadow` that matched: recorded beside the decision.
-    pub shadows: Vec<RuleId>,
+    /// The rules of mode `shadow`: recorded beside the decision.
+    pub shadows: Vec<Match>,
 }
 
-/// A rule that matches and may act.
+/// A rule that matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
     /// The rule.
@@ -28,6 +28,8 @@ pub struct Match {
     ///
     /// A missing value, and one with a NUL, is a value of its own.
     pub cooldown_value: String,
+    /// The event's values of the `by` of the rule's window, as the same kind of text; `None` for a rule without window.
+    pub window_value: Option<String>,
     pub(crate) rank: usize,
 }
 
@@ -44,20 +46,23 @@ impl RuleSet {
                 .filter_map(|rank| Some((*rank, self.get(*rank)?)))
         };
         // The event is read once more only for what is kept apart by its values.
-        let is_apart = matched().any(|(_, compiled)| !compiled.rule.cooldown_by.is_empty());
+        let is_apart = matched().any(|(_, compiled)| compiled.rule.keeps_values_apart());
         let document = is_apart.then(|| Document::parse(event)).transpose()?;
         let mut evaluation = Evaluation::default();
         for (rank, compiled) in matched() {
-            let rule_id = compiled.rule.id.clone();
-            match compiled.rule.mode {
-                RuleMode::Disabled => {}
-                RuleMode::Shadow => evaluation.shadows.push(rule_id),
-                RuleMode::Active | RuleMode::DryRun => evaluation.matches.push(Match {
-                    rule_id,
-                    cooldown_value: bucket(&compiled.rule.cooldown_by, document.as_ref()),
-                    rank,
-                }),
-            }
+            let rule = &compiled.rule;
+            let list = match rule.mode {
+                RuleMode::Disabled => continue,
+                RuleMode::Shadow => &mut evaluation.shadows,
+                RuleMode::Active | RuleMode::DryRun => &mut evaluation.matches,
+            };
+            let window = rule.window.as_ref();
+            list.push(Match {
+                rule_id: rule.id.clone(),
+                cooldown_value: bucket(&rule.cooldown_by, document.as_ref()),
+                window_value: window.map(|window| bucket(&window.by, document.as_ref())),
+                rank,
+            });
         }
         Ok(evaluation)
     }

@@ -3,17 +3,17 @@
 use guard_domain::{Condition, Event, RuleId, RuleMode, Test};
 
 use crate::condition::Compiled;
-use crate::decide::Verdict;
 use crate::document::Document;
 use crate::malformed::MalformedEvent;
 use crate::rule_set::{CompiledRule, RuleSet};
+use crate::verdict::Verdict;
 
 /// What became of one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleExplanation {
     /// The rule.
     pub rule_id: RuleId,
-    /// Whether it matched.
+    /// Whether its conditions hold; a window may still keep it from acting.
     pub matched: bool,
     /// Every test of its conditions, in the order of the rule.
     pub conditions: Vec<ConditionExplanation>,
@@ -79,6 +79,13 @@ fn skipped(
     }
     if !matched {
         return Some("its conditions do not hold".to_owned());
+    }
+    let window = verdict
+        .windows
+        .iter()
+        .find(|found| found.rule_id == rule.id);
+    if let Some(window) = window.filter(|window| !window.is_reached()) {
+        return Some(format!("its window has {window}"));
     }
     match rule.mode {
         RuleMode::Disabled => return Some("it is disabled".to_owned()),

@@ -17,11 +17,13 @@ mod simulate;
 mod standing;
 mod template;
 mod truth_table;
+mod verdict;
+mod window;
 
 #[cfg(test)]
 mod agreement;
 
-pub use decide::{CooldownClaim, Effect, Terms, Verdict, decide};
+pub use decide::{Terms, decide};
 pub use engine::Scratch;
 pub use evaluate::{Evaluation, Match};
 pub use explain::{ConditionExplanation, RuleExplanation, explain};
@@ -33,3 +35,5 @@ pub use source::{
     Diagnostic, Feature, LoadError, ParsedRule, Place, RuleFile, RuleTest, SourceFormat,
 };
 pub use standing::{Pauses, Standing, StandingState};
+pub use verdict::{CooldownClaim, Effect, Verdict};
+pub use window::WindowCount;

@@ -4,13 +4,14 @@ use std::fmt;
 
 use guard_domain::{Event, EventError, EventTypes, timestamp};
 
-use crate::decide::{Effect, Terms, Verdict, decide};
+use crate::decide::{Terms, decide};
 use crate::malformed::MalformedEvent;
 use crate::rule_set::RuleSet;
 use crate::source::{Place, RuleTest};
 use crate::standing::{Pauses, StandingState};
+use crate::verdict::{Effect, Verdict};
 
-/// Decides about a stream of events as a server would have, cooldowns included.
+/// Decides about a stream of events as a server would have, cooldowns and windows included.
 ///
 /// The clock is the events' own: each is decided at its timestamp, and every playbook counts as delivered at once.
 /// The same rules and events give the same verdicts.

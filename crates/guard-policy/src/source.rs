@@ -7,6 +7,7 @@ mod node;
 mod reader;
 mod rule;
 mod test;
+mod window;
 mod yaml;
 
 use std::collections::HashMap;

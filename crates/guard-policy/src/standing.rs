@@ -1,11 +1,12 @@
-//! What holds rules back: cooldowns, undelivered executions, pauses.
+//! What holds rules back: cooldowns, undelivered executions, pauses, windows that are not reached.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use guard_domain::{PlaybookName, Rule, RuleId};
 
-use crate::decide::{Effect, Verdict};
+use crate::verdict::{Effect, Verdict};
+use crate::window::WindowCount;
 
 /// What a decision needs to know of the past.
 pub trait Standing {
@@ -17,6 +18,10 @@ pub trait Standing {
 
     /// The scope of the pause that holds the rule back, if one does.
     fn paused_by(&self, rule: &Rule) -> Option<String>;
+
+    /// How many matches of a rule for a window value are known after a moment. No more than the rule's count need be
+    /// known, the newest ones.
+    fn matches_after(&self, rule: &RuleId, value: &str, after: DateTime<Utc>) -> u32;
 }
 
 /// What is paused.
@@ -54,6 +59,8 @@ pub struct StandingState {
     pub pauses: Pauses,
     cooldowns: HashMap<(RuleId, String), DateTime<Utc>>,
     undelivered: HashSet<(RuleId, String)>,
+    /// The oldest first.
+    matches: HashMap<(RuleId, String), Vec<DateTime<Utc>>>,
 }
 
 impl StandingState {
@@ -76,8 +83,33 @@ impl StandingState {
         self.undelivered.insert((rule, value));
     }
 
+    /// Whether the matches of a rule for a window value are known, be it that there are none.
+    #[must_use]
+    pub fn knows_matches(&self, rule: &RuleId, value: &str) -> bool {
+        self.matches.contains_key(&(rule.clone(), value.to_owned()))
+    }
+
+    /// Notes the matches of a rule for a window value, in place of those known.
+    pub fn set_matches(&mut self, rule: RuleId, value: String, mut moments: Vec<DateTime<Utc>>) {
+        moments.sort_unstable();
+        self.matches.insert((rule, value), moments);
+    }
+
+    /// Notes a match, and drops the oldest ones that the rule's count has no need of.
+    fn add_match(&mut self, window: &WindowCount) {
+        let key = (window.rule_id.clone(), window.value.clone());
+        let moments = self.matches.entry(key).or_default();
+        let place = moments.partition_point(|moment| *moment <= window.at);
+        moments.insert(place, window.at);
+        let needed = usize::try_from(window.count).unwrap_or(usize::MAX);
+        moments.drain(..moments.len().saturating_sub(needed));
+    }
+
     /// Notes what a decision changes for those after it.
     pub fn apply(&mut self, verdict: &Verdict) {
+        for window in &verdict.windows {
+            self.add_match(window);
+        }
         let Some(claim) = &verdict.claim else { return };
         if let Some(until) = claim.until {
             self.set_cooldown(claim.rule_id.clone(), claim.value.clone(), until);
@@ -106,5 +138,13 @@ impl Standing for StandingState {
 
     fn paused_by(&self, rule: &Rule) -> Option<String> {
         self.pauses.scope_of(rule)
+    }
+
+    fn matches_after(&self, rule: &RuleId, value: &str, after: DateTime<Utc>) -> u32 {
+        let known = self.matches.get(&(rule.clone(), value.to_owned()));
+        let count = known.map_or(0, |moments| {
+            moments.len() - moments.partition_point(|moment| *moment <= after)
+        });
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

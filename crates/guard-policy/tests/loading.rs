@@ -283,3 +283,30 @@ fn wrong_tests_are_refused() {
         "unknown decision `triggered`",
     );
 }
+
+#[test]
+fn windows_are_bounded() {
+    let window = |text: &str| rule_with(&format!("window: {{ {text} }}"));
+    for (text, expected) in [
+        (
+            "count: 1, within: 10m",
+            "5:22: rule `r`: `count` is a whole number of at least 2",
+        ),
+        (
+            "count: 1001, within: 10m",
+            "5:22: rule `r`: `count` is at most 1000",
+        ),
+        ("count: 3, within: 31days", "`within` is at most 30days"),
+        ("count: 3, within: 30days 1ns", "`within` is at most 30days"),
+        ("count: 3, within: 0s", "`within` is a length of time"),
+        ("count: 3", "key `within` is required"),
+        (
+            "count: 3, within: 10m, by: [host]",
+            "an event has no field `host`",
+        ),
+    ] {
+        refused(&window(text), expected);
+    }
+    let file = yaml(&window("count: 1000, within: 30days")).unwrap();
+    assert_eq!(file.rules[0].rule.window.as_ref().unwrap().count, 1000);
+}

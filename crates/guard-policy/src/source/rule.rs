@@ -2,7 +2,7 @@
 
 use guard_domain::{
     Action, Approval, Budget, ContactName, EventType, EventTypeSelector, FieldPath, Literal,
-    LogLevel, PlaybookName, Rule, RuleId, RuleMode, Severity, Window,
+    LogLevel, PlaybookName, Rule, RuleId, RuleMode, Severity,
 };
 
 use super::node::{Member, Node, NodeValue, Place};
@@ -128,7 +128,7 @@ impl Reader<'_> {
         Some(EventTypeSelector::OneOf(types))
     }
 
-    fn paths(&mut self, fields: &[Member], key: &str) -> Vec<FieldPath> {
+    pub(super) fn paths(&mut self, fields: &[Member], key: &str) -> Vec<FieldPath> {
         let Some(node) = find(fields, key) else {
             return Vec::new();
         };
@@ -148,22 +148,6 @@ impl Reader<'_> {
             return None;
         }
         Some(minutes)
-    }
-
-    fn window(&mut self, node: &Node) -> Option<Window> {
-        let fields = self.map(node, "`window`", &["count", "within", "by"])?;
-        let by = self.paths(fields, "by");
-        let count = self
-            .required(node, fields, "count")
-            .and_then(|count| self.whole(count, "`count`", 2));
-        let within = self
-            .required(node, fields, "within")
-            .and_then(|within| self.duration(within, "`within`"));
-        Some(Window {
-            count: count?,
-            within: within?,
-            by,
-        })
     }
 
     fn approval(&mut self, node: &Node) -> Option<Approval> {
