@@ -1,13 +1,75 @@
 //! Rules and events to measure with.
 
+use guard_policy::{RuleFile, RuleSet, Scratch, SourceFormat};
+
 /// Rules and events that belong together.
 pub(crate) struct Workload {
     /// What it is called in results.
     pub(crate) name: String,
-    /// The text of a rule file, as JSON.
+    /// The text of a rule file.
     pub(crate) rules: String,
+    /// How it is written.
+    pub(crate) format: SourceFormat,
     /// The events, as sent.
     pub(crate) events: Vec<String>,
+}
+
+impl Workload {
+    /// The workload of the files that `GUARD_BENCH_RULES` and `GUARD_BENCH_EVENTS` name: a rule file, and events one per
+    /// line.
+    pub(crate) fn from_files() -> Option<Self> {
+        let name = std::env::var("GUARD_BENCH_RULES").ok()?;
+        let read = |path: &str| {
+            std::fs::read_to_string(path)
+                .unwrap_or_else(|error| fail(&format!("`{path}` cannot be read: {error}")))
+        };
+        let format = SourceFormat::of_file_name(&name);
+        let format =
+            format.unwrap_or_else(|| fail(&format!("`{name}` is no .yaml, .yml or .json file")));
+        let events_file = std::env::var("GUARD_BENCH_EVENTS").unwrap_or_default();
+        let events: Vec<String> = read(&events_file)
+            .lines()
+            .map(str::to_owned)
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        if events.is_empty() {
+            fail(&format!(
+                "`{events_file}` has no events; one JSON object per line is expected"
+            ));
+        }
+        let workload = Self {
+            rules: read(&name),
+            name,
+            format,
+            events,
+        };
+        workload.check(&events_file);
+        Some(workload)
+    }
+
+    /// Ends the program if rules or events cannot be measured with.
+    fn check(&self, events_file: &str) {
+        let file = RuleFile::parse(&self.name, &self.rules, self.format);
+        let rules = file.unwrap_or_else(|error| fail(&error.to_string()));
+        drop(rules);
+        let none = RuleSet::default();
+        let mut scratch = Scratch::default();
+        for (event, line) in self.events.iter().zip(1..) {
+            if let Err(error) = none.matches(event.as_bytes(), &mut scratch) {
+                fail(&format!("{events_file}: event {line}: {error}"));
+            }
+            if serde_json::from_str::<serde_json::Value>(event).is_err() {
+                fail(&format!(
+                    "{events_file}: event {line}: `serde_json::Value`, which is measured beside, cannot hold it"
+                ));
+            }
+        }
+    }
+}
+
+fn fail(problem: &str) -> ! {
+    eprintln!("{problem}");
+    std::process::exit(2)
 }
 
 /// How many events a workload has.
@@ -16,9 +78,12 @@ const EVENTS: usize = 500;
 /// The sizes that are measured, in rules.
 pub(crate) const SIZES: [usize; 4] = [10, 100, 1000, 10_000];
 
+/// Makes a workload of so many rules.
+type Shape = fn(usize, &mut Source) -> Workload;
+
 /// Every shape at every size.
 pub(crate) fn all() -> Vec<Workload> {
-    let shapes: [(&str, fn(usize, &mut Source) -> Workload); 5] = [
+    let shapes: [(&str, Shape); 5] = [
         ("mixed", mixed),
         ("sentinel", sentinel),
         ("nested 6 KB", nested),
@@ -36,10 +101,11 @@ pub(crate) fn all() -> Vec<Workload> {
         .collect()
 }
 
-fn workload(rules: Vec<String>, events: Vec<String>) -> Workload {
+fn workload(rules: &[String], events: Vec<String>) -> Workload {
     Workload {
         name: String::new(),
         rules: format!(r#"{{"rules":[{}]}}"#, rules.join(",\n")),
+        format: SourceFormat::Json,
         events,
     }
 }
@@ -231,8 +297,8 @@ fn rule(id: usize, event_type: &str, conditions: &[String]) -> String {
 }
 
 fn mixed(size: usize, source: &mut Source) -> Workload {
-    let rules = (0..size).map(|id| mixed_rule(id, size, source)).collect();
-    workload(rules, (0..EVENTS).map(|_| event(source)).collect())
+    let rules: Vec<_> = (0..size).map(|id| mixed_rule(id, size, source)).collect();
+    workload(&rules, (0..EVENTS).map(|_| event(source)).collect())
 }
 
 /// The events of the monitor, and rules for the fields that they have.
@@ -263,17 +329,17 @@ fn sentinel(size: usize, source: &mut Source) -> Workload {
         };
         rule(id, event_type, few)
     });
-    let rules = rules.collect();
+    let rules: Vec<_> = rules.collect();
     let events = include_str!("sentinel.ndjson")
         .lines()
         .map(str::to_owned)
         .collect();
-    workload(rules, events)
+    workload(&rules, events)
 }
 
 /// Events of 6 KB of which rules look at little.
 fn nested(size: usize, source: &mut Source) -> Workload {
-    let Workload { rules, events, .. } = mixed(size, source);
+    let mixed = mixed(size, source);
     let detail = |source: &mut Source| {
         format!(
             r#"{{"id": {}, "name": "process-{}", "path": "/usr/lib/service/bin/worker-{}", "open_files": [{}, {}, {}], "env": {{"LANG": "C.UTF-8", "note": "a \"quoted\" word"}}, "cpu": 0.{}}}"#,
@@ -286,20 +352,15 @@ fn nested(size: usize, source: &mut Source) -> Workload {
             source.below(1000)
         )
     };
+    let events = mixed.events.iter().take(100);
     let events = events
-        .iter()
-        .take(100)
         .map(|event| {
             let details: Vec<_> = (0..30).map(|_| detail(source)).collect();
             let more = format!(r#""context": {{"processes": [{}], "#, details.join(", "));
             event.replacen(r#""context": {"#, &more, 1)
         })
         .collect();
-    Workload {
-        name: String::new(),
-        rules,
-        events,
-    }
+    Workload { events, ..mixed }
 }
 
 /// Hundreds of rules match each event: every condition is broad.
@@ -320,8 +381,8 @@ fn many_match(size: usize, source: &mut Source) -> Workload {
         ];
         rule(id, TYPES[id % 5], &conditions)
     });
-    let rules = rules.collect();
-    workload(rules, (0..EVENTS).map(|_| event(source)).collect())
+    let rules: Vec<_> = rules.collect();
+    workload(&rules, (0..EVENTS).map(|_| event(source)).collect())
 }
 
 /// Rules full of alternatives, negations and quantifiers.
@@ -360,6 +421,6 @@ fn branching(size: usize, source: &mut Source) -> Workload {
         ];
         rule(id, TYPES[source.below(5)], &conditions)
     });
-    let rules = rules.collect();
-    workload(rules, (0..EVENTS).map(|_| event(source)).collect())
+    let rules: Vec<_> = rules.collect();
+    workload(&rules, (0..EVENTS).map(|_| event(source)).collect())
 }
