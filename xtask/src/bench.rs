@@ -1,22 +1,19 @@
 //! Measuring.
 
-use clap::Subcommand;
+mod policy;
 
-use crate::process::cargo;
+use clap::Subcommand;
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// The policy engine: nanoseconds for each event, beside a bare parse of the same bytes
-    Policy,
+    Policy(policy::Policy),
 }
 
 /// Runs a benchmark.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
-        Bench::Policy => cargo(
-            &["bench", "--package", "guard-policy", "--bench", "evaluate"],
-            &[],
-        ),
+        Bench::Policy(policy) => policy::run(policy),
     }
 }

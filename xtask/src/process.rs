@@ -27,6 +27,26 @@ pub(crate) fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow:
     Ok(())
 }
 
+/// Runs cargo as [`cargo`] does, with what it prints going to the standard error: the standard output is for results.
+pub(crate) fn cargo_quietly(
+    arguments: &[&str],
+    environment: &[(&str, PathBuf)],
+) -> anyhow::Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    eprintln!("$ cargo {}", arguments.join(" "));
+    let status = Command::new(cargo)
+        .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (*name, value)))
+        .current_dir(root())
+        .stdout(std::io::stderr())
+        .status()
+        .context("cargo cannot be started")?;
+    if !status.success() {
+        bail!("`cargo {}` failed", arguments.join(" "));
+    }
+    Ok(())
+}
+
 /// Whether cargo has a subcommand.
 pub(crate) fn has_subcommand(name: &str) -> bool {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
