@@ -66,6 +66,13 @@ pub(crate) fn all(without_tests: bool) -> anyhow::Result<()> {
             &[],
         )
     })?;
+    step("package", || {
+        let crates = ["--package", "guard-domain", "--package", "guard-policy"];
+        cargo(
+            &[&["package", "--allow-dirty", "--quiet"], &crates[..]].concat(),
+            &[],
+        )
+    })?;
     step("docs", || {
         let deny = [("RUSTDOCFLAGS", "--deny warnings")];
         cargo(
