@@ -9,6 +9,23 @@ use super::node::{MAX_DEPTH, Member, Node, NodeValue, Place};
 type Failure = (Place, String);
 
 pub(crate) fn parse(text: &str) -> Result<Node, Failure> {
+    parse_document(text).map_err(|(place, detail)| (within(text, place), detail))
+}
+
+/// The parser places what is missing at the end of a text on the line after it.
+fn within(text: &str, place: Place) -> Place {
+    // A carriage return alone ends a line in YAML.
+    let lines: Vec<&str> = text.split(['\n', '\r']).collect();
+    match lines.last() {
+        Some(last) if place.line > lines.len() => Place {
+            line: lines.len(),
+            column: last.chars().count() + 1,
+        },
+        _ => place,
+    }
+}
+
+fn parse_document(text: &str) -> Result<Node, Failure> {
     let mut events = Events {
         parser: Parser::new_from_str(text),
     };
