@@ -138,7 +138,7 @@ pub trait Ledger: Send + Sync {
         events: &[(TenantId, EventId)],
     ) -> Result<Vec<Option<Receipt>>, StorageError>;
 
-    /// Forgets idempotency keys that are older than 24 hours and cooldowns that have ended, at most `limit` of each.
-    /// Returns how many of the more frequent kind.
+    /// Forgets idempotency keys that are older than 24 hours, cooldowns that have ended and matches that no window counts
+    /// any more, at most `limit` of each. Returns how many of the most frequent kind.
     async fn forget_expired(&self, limit: u32) -> Result<u64, StorageError>;
 }

@@ -2,6 +2,7 @@
 
 mod record;
 mod standing;
+mod windows;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,6 +23,7 @@ use super::{SqliteStore, commit};
 use crate::error::{is_data_error, unavailable};
 use crate::row::micros;
 use standing::load_standing;
+use windows::load_matches;
 
 /// How long an idempotency key is kept.
 const KEY_LIFETIME: TimeDelta = TimeDelta::hours(24);
@@ -89,26 +91,24 @@ impl Ledger for SqliteStore {
 
     #[instrument(name = "db.housekeeping.forget_expired", level = "debug", skip_all)]
     async fn forget_expired(&self, limit: u32) -> Result<u64, StorageError> {
-        let before = micros(self.clock.now() - KEY_LIFETIME);
-        let done = sqlx::query(
-            "DELETE FROM event_keys WHERE (tenant, source, key) IN
-                 (SELECT tenant, source, key FROM event_keys WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)",
-        )
-        .bind(before)
-        .bind(limit)
-        .execute(&self.writer)
-        .await
-        .map_err(unavailable)?;
-        let ended = sqlx::query(
-            "DELETE FROM cooldowns WHERE (tenant, rule_id, value) IN
-                 (SELECT tenant, rule_id, value FROM cooldowns WHERE until < ?1 ORDER BY until LIMIT ?2)",
-        )
-        .bind(micros(self.clock.now()))
-        .bind(limit)
-        .execute(&self.writer)
-        .await
-        .map_err(unavailable)?;
-        Ok(done.rows_affected().max(ended.rows_affected()))
+        let now = self.clock.now();
+        let keys = "DELETE FROM event_keys WHERE (tenant, source, key) IN
+             (SELECT tenant, source, key FROM event_keys WHERE created_at < ?1 ORDER BY created_at LIMIT ?2)";
+        let cooldowns = "DELETE FROM cooldowns WHERE (tenant, rule_id, value) IN
+             (SELECT tenant, rule_id, value FROM cooldowns WHERE until < ?1 ORDER BY until LIMIT ?2)";
+        let matches = "DELETE FROM windows WHERE (tenant, rule_id, value, at, event_id) IN
+             (SELECT tenant, rule_id, value, at, event_id FROM windows WHERE until <= ?1 ORDER BY until LIMIT ?2)";
+        let mut most = 0;
+        for (statement, before) in [(keys, now - KEY_LIFETIME), (cooldowns, now), (matches, now)] {
+            let deleted = sqlx::query(statement)
+                .bind(micros(before))
+                .bind(limit)
+                .execute(&self.writer)
+                .await
+                .map_err(unavailable)?;
+            most = most.max(deleted.rows_affected());
+        }
+        Ok(most)
     }
 }
 
@@ -177,6 +177,7 @@ impl Commit<'_> {
             return Ok(CommitOutcome::Outdated);
         }
         load_standing(connection, intake, &mut tenant.standing).await?;
+        load_matches(connection, intake, &mut tenant.standing).await?;
         let verdict = decide(
             &intake.rules,
             &intake.event,

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::Commit;
+use super::windows::record_matches;
 use crate::error::unavailable;
 use crate::row::micros;
 use crate::sqlite::audit::{Record, Subject};
@@ -30,6 +31,7 @@ impl Commit<'_> {
                 .map_or(intake.event_id.as_uuid(), |found| found.id.as_uuid());
             claim_cooldown(connection, &intake.tenant, claim, claimed_by).await?;
         }
+        record_matches(connection, intake, &verdict.windows).await?;
         let digest: [u8; 32] = Sha256::digest(intake.event.body()).into();
         let record = Record {
             tenant: &intake.tenant,
