@@ -45,12 +45,7 @@ fn the_rule_of_the_documentation_is_read_whole() {
     assert_eq!(parsed.rule.cooldown_by[0].to_string(), "context.host.name");
     assert_eq!(
         parsed.features(),
-        [
-            Feature::Window,
-            Feature::Grace,
-            Feature::Approval,
-            Feature::Budget
-        ]
+        [Feature::Grace, Feature::Approval, Feature::Budget]
     );
     assert_eq!(parsed.place_of("window").line, 17);
     assert_eq!(file.tests.len(), 1);
