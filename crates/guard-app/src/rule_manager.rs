@@ -77,7 +77,7 @@ pub enum PublishError {
 pub struct Preview {
     /// The verdict.
     pub verdict: Verdict,
-    /// The rules that match and are active or in dry-run, in order.
+    /// The rules whose conditions hold and that are active or in dry-run, in order.
     pub matches: Vec<guard_domain::RuleId>,
     /// What became of each rule.
     pub explanation: Vec<RuleExplanation>,

@@ -58,7 +58,7 @@ impl fmt::Display for TestFailure {
     }
 }
 
-/// Runs the tests of a rule file, each on its own, as if nothing had happened before. Returns those that failed.
+/// Runs the tests of a rule file, each on its own, as if nothing had happened before its events. Returns those that failed.
 #[must_use]
 pub fn run_tests(rules: &RuleSet, tests: &[RuleTest], types: &EventTypes) -> Vec<TestFailure> {
     tests
@@ -75,13 +75,15 @@ pub fn run_tests(rules: &RuleSet, tests: &[RuleTest], types: &EventTypes) -> Vec
 }
 
 fn run_test(rules: &RuleSet, test: &RuleTest, types: &EventTypes) -> Result<(), String> {
-    let now = timestamp_of(&test.event);
-    let event =
-        Event::parse(test.event.as_bytes(), types, now).map_err(|error| in_words(&error))?;
-    let verdict = simulate(rules, [&event], &Terms::default())
-        .next()
-        .ok_or("no verdict")?
-        .map_err(|error| error.to_string())?;
+    let parse = |body: &String| {
+        let parsed = Event::parse(body.as_bytes(), types, timestamp_of(body));
+        parsed.map_err(|error| in_words(&error))
+    };
+    let events: Vec<Event> = test.events.iter().map(parse).collect::<Result<_, _>>()?;
+    let terms = Terms::default();
+    let verdicts: Result<Vec<_>, _> = simulate(rules, &events, &terms).collect();
+    let verdicts = verdicts.map_err(|error| error.to_string())?;
+    let verdict = verdicts.last().ok_or("the test has no event")?;
     let decision = &verdict.decision;
     if let Some(expected) = test.decision.filter(|expected| *expected != decision.kind) {
         return Err(format!(
@@ -118,7 +120,7 @@ fn run_test(rules: &RuleSet, test: &RuleTest, types: &EventTypes) -> Result<(), 
     }
 }
 
-/// The time of a test is that of its event.
+/// Each event of a test is decided at its own time.
 fn timestamp_of(event: &str) -> chrono::DateTime<chrono::Utc> {
     let members = guard_domain::members(event).unwrap_or_default();
     let text = members.0.iter().find(|(key, _)| key == "timestamp");

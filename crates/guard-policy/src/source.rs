@@ -84,8 +84,6 @@ pub struct LoadError {
 /// A part of the language that a server may not enforce yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
-    /// `window`
-    Window,
     /// `grace`
     Grace,
     /// `approval`
@@ -99,7 +97,6 @@ impl Feature {
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
-            Self::Window => "window",
             Self::Grace => "grace",
             Self::Approval => "approval",
             Self::Budget => "budget",
@@ -132,19 +129,14 @@ impl ParsedRule {
     /// The parts of the language that it uses and a server may not enforce yet.
     #[must_use]
     pub fn features(&self) -> Vec<Feature> {
-        [
-            Feature::Window,
-            Feature::Grace,
-            Feature::Approval,
-            Feature::Budget,
-        ]
-        .into_iter()
-        .filter(|feature| {
-            self.key_places
-                .iter()
-                .any(|(name, _)| name == feature.key())
-        })
-        .collect()
+        [Feature::Grace, Feature::Approval, Feature::Budget]
+            .into_iter()
+            .filter(|feature| {
+                self.key_places
+                    .iter()
+                    .any(|(name, _)| name == feature.key())
+            })
+            .collect()
     }
 
     /// A diagnostic about one of its keys.

@@ -45,12 +45,7 @@ fn the_rule_of_the_documentation_is_read_whole() {
     assert_eq!(parsed.rule.cooldown_by[0].to_string(), "context.host.name");
     assert_eq!(
         parsed.features(),
-        [
-            Feature::Window,
-            Feature::Grace,
-            Feature::Approval,
-            Feature::Budget
-        ]
+        [Feature::Grace, Feature::Approval, Feature::Budget]
     );
     assert_eq!(parsed.place_of("window").line, 17);
     assert_eq!(file.tests.len(), 1);
@@ -270,18 +265,36 @@ fn large_files_are_read_in_linear_time() {
 
 #[test]
 fn wrong_tests_are_refused() {
-    refused(
-        &format!("{MINIMAL}tests: [{{ event: 1, expect: {{ rule: r }} }}]"),
-        "`event` is a map",
-    );
-    refused(
-        &format!("{MINIMAL}tests: [{{ event: {{}}, expect: {{}} }}]"),
-        "`expect` names",
-    );
-    refused(
-        &format!("{MINIMAL}tests: [{{ event: {{}}, expect: {{ decision: triggered }} }}]"),
-        "unknown decision `triggered`",
-    );
+    for (test, expected) in [
+        (
+            "event: 1, expect: { rule: r }",
+            "5:18: an event is a map, not a single value",
+        ),
+        ("event: {}, expect: {}", "`expect` names"),
+        (
+            "event: {}, expect: { decision: triggered }",
+            "unknown decision `triggered`",
+        ),
+        ("expect: { rule: r }", "5:9: a test has `event` or `events`"),
+        (
+            "event: {}, events: [{}], expect: { rule: r }",
+            "5:9: a test has `event` or `events`, not both",
+        ),
+        (
+            "events: [], expect: { rule: r }",
+            "5:19: `events` has at least one event",
+        ),
+        (
+            "events: {}, expect: { rule: r }",
+            "5:19: `events` is a list, not a map",
+        ),
+        (
+            "events: [{}, x], expect: { rule: r }",
+            "5:24: an event is a map, not a single value",
+        ),
+    ] {
+        refused(&format!("{MINIMAL}tests: [{{ {test} }}]"), expected);
+    }
 }
 
 #[test]

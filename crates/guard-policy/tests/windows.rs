@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use guard_domain::{DecisionKind, Event, EventTypes, RuleId, timestamp};
 use guard_policy::{
     Pauses, RuleFile, RuleSet, SourceFormat, Standing, StandingState, Terms, Verdict,
-    VersionedRule, decide, explain, simulate,
+    VersionedRule, decide, explain, run_tests, simulate,
 };
 
 /// Acts on the third failure of a host within ten minutes.
@@ -260,4 +260,38 @@ fn no_more_is_kept_than_the_count_needs() {
     assert!(standing.knows_matches(&id, "-") && !standing.knows_matches(&id, ""));
     let after = |seconds| standing.matches_after(&id, "-", at(seconds));
     assert_eq!([0, 7, 8, 9].map(after), [3, 2, 1, 0], "the newest are kept");
+}
+
+#[test]
+fn a_test_of_a_rule_file_takes_several_events_and_expects_of_the_last() {
+    let failure = |minute: &str| {
+        format!(
+            "{{ event_type: backup_failed, severity: high, timestamp: '2026-01-01T00:{minute}:00Z' }}"
+        )
+    };
+    let test = |minutes: &[&str], expected: &str| {
+        let events: Vec<_> = minutes.iter().map(|minute| failure(minute)).collect();
+        format!(
+            "  - {{ events: [{}], expect: {expected} }}\n",
+            events.join(", ")
+        )
+    };
+    let (third, none) = ("{ rule: third }", "{ rule: null, decision: no_action }");
+    let tests = [
+        test(&["00", "05", "09"], third),
+        test(&["00", "05", "10"], none),
+        test(&["00", "05"], none),
+        test(&["00", "05", "10"], third),
+        format!("  - {{ event: {}, expect: {none} }}\n", failure("00")),
+    ];
+    let text = format!("rules:\n{THIRD}tests:\n{}", tests.concat());
+    let file = RuleFile::parse("rules", &text, SourceFormat::Yaml).unwrap();
+    let failures: Vec<_> = run_tests(&rules(THIRD), &file.tests, &EventTypes::default())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        failures,
+        ["rules:7:5: expected rule third, got none (No rule matched)"]
+    );
 }

@@ -10,6 +10,7 @@ mod outbox;
 mod records;
 mod reports;
 mod rules;
+mod windows;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub use outbox::*;
 pub use records::*;
 pub use reports::*;
 pub use rules::*;
+pub use windows::*;
 
 /// Every storage port.
 pub trait Storage: Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys {}
@@ -172,6 +174,14 @@ macro_rules! storage_contract {
             a_batch_is_decided_in_order
             a_cooldown_is_claimed_once_and_ends
             an_undelivered_execution_suppresses
+            a_window_counts_across_batches_and_slides
+            events_of_one_batch_count_one_by_one
+            a_window_counts_each_value_apart
+            a_window_counts_each_tenant_apart
+            a_window_keeps_no_more_than_its_count
+            matches_that_count_no_longer_are_forgotten
+            what_is_stale_repeated_or_disabled_does_not_count
+            a_shadow_counts_and_shows_when_it_would_act
             a_repeated_key_replays
             a_key_is_forgotten_after_a_day
             an_outdated_evaluation_is_sent_back

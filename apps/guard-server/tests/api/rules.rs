@@ -156,6 +156,49 @@ async fn new_rules_go_live_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_rule_with_a_window_acts_from_its_count_on() {
+    let app = TestApp::start().await;
+    let rule = r#"{"id":"third","event_type":"*","window":{"count":3,"within":"10m","by":["context.ip_address"]},"action":"ignore"}"#;
+    let path = app.settings.rules_path.clone().unwrap();
+    std::fs::write(&path, format!("rules: [{rule}]")).unwrap();
+    let actor = Actor::system("test");
+    let loaded = app
+        .guard
+        .load_rules(&app.settings, PublishMode::Differs, &actor);
+    loaded.await.unwrap();
+    for (address, decision) in [
+        ("203.0.113.1", "no_action"),
+        ("203.0.113.1", "no_action"),
+        ("203.0.113.2", "no_action"),
+        ("203.0.113.1", "ignored"),
+        ("203.0.113.1", "ignored"),
+    ] {
+        let context = format!(r#"{{"ip_address":"{address}"}}"#);
+        let answer = app.event("security_threat", "high", &context).await.is(200);
+        assert_eq!(answer.text("decision"), decision, "{address}");
+    }
+
+    // A preview begins with nothing counted, and counts nothing.
+    let event = event_body("security_threat", "high", r#"{"ip_address":"203.0.113.2"}"#);
+    for body in [
+        format!(r#"{{"event":{event}}}"#),
+        format!(r#"{{"event":{event},"rules":[{rule}]}}"#),
+    ] {
+        let answer = app.post("/v1/evaluate", ADMIN_KEY, body).await.is(200);
+        assert_eq!(answer.text("decision"), "no_action");
+        assert_eq!(answer.text("message"), "No rule matched");
+        let explained = &answer.body["explanation"][0];
+        assert_eq!(explained["matched"], true);
+        assert_eq!(
+            explained["skipped_because"],
+            "its window has 1 of 3 matches within 10m"
+        );
+    }
+    let second = app.event("security_threat", "high", r#"{"ip_address":"203.0.113.2"}"#);
+    assert_eq!(second.await.text("decision"), "no_action");
+}
+
+#[tokio::test]
 async fn an_intake_that_raced_a_publication_is_decided_by_the_live_rules() {
     let app = TestApp::start().await;
     // Published past the book: what is in memory is outdated, as on a second instance.

@@ -54,7 +54,7 @@ pub(crate) struct EvaluationBody {
     rule_id: Option<String>,
     /// Why, in a sentence.
     message: String,
-    /// The rules that match and may act, in order.
+    /// The rules whose conditions hold and that are active or in dry-run, in order.
     matches: Vec<String>,
     /// What became of each rule.
     explanation: Vec<ExplanationBody>,

@@ -2,18 +2,19 @@
 
 use guard_domain::{DecisionKind, Literal, PlaybookName, RuleId};
 
-use super::node::{Node, NodeValue, Place};
+use super::node::{Member, Node, NodeValue, Place};
 use super::reader::{Reader, find};
 
-/// An event, and what the rules should make of it.
+/// Events, and what the rules should make of the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleTest {
     /// The file it is in.
     pub file: String,
     /// Where it begins.
     pub place: Place,
-    /// The event as JSON. `source`, `timestamp` and `context` may be left out in the file and have been filled in.
-    pub event: String,
+    /// The events as JSON, at least one, in order. `source`, `timestamp` and `context` may be left out in the file and have
+    /// been filled in.
+    pub events: Vec<String>,
     /// The rule expected to decide; `Some(None)` expects that none does.
     pub rule: Option<Option<RuleId>>,
     /// The decision expected.
@@ -27,10 +28,8 @@ const DEFAULTS: [(&str, &str); 2] = [("source", "test"), ("timestamp", "2026-01-
 
 impl Reader<'_> {
     pub(crate) fn test(&mut self, node: &Node) -> Option<RuleTest> {
-        let fields = self.map(node, "a test", &["event", "expect"])?;
-        let event = self
-            .required(node, fields, "event")
-            .and_then(|event| self.test_event(event));
+        let fields = self.map(node, "a test", &["event", "events", "expect"])?;
+        let events = self.test_events(node, fields);
         let expect = self.required(node, fields, "expect")?;
         let expected = self.map(expect, "`expect`", &["rule", "decision", "playbook"])?;
         if expected.is_empty() {
@@ -51,16 +50,42 @@ impl Reader<'_> {
         Some(RuleTest {
             file,
             place,
-            event: event?,
+            events: events?,
             rule,
             decision,
             playbook,
         })
     }
 
+    /// The one `event`, or the `events`; what is wrong with any is noted.
+    fn test_events(&mut self, node: &Node, fields: &[Member]) -> Option<Vec<String>> {
+        let nodes = match (find(fields, "event"), find(fields, "events")) {
+            (Some(event), None) => std::slice::from_ref(event),
+            (None, Some(events)) => {
+                let nodes = self.list(events, "`events`");
+                if matches!(&events.value, NodeValue::List(items) if items.is_empty()) {
+                    self.refuse(events.place, "`events` has at least one event");
+                }
+                nodes
+            }
+            (None, None) => {
+                self.refuse(node.place, "a test has `event` or `events`");
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                self.refuse(node.place, "a test has `event` or `events`, not both");
+                return None;
+            }
+        };
+        nodes.iter().map(|event| self.test_event(event)).collect()
+    }
+
     fn test_event(&mut self, node: &Node) -> Option<String> {
         if !matches!(node.value, NodeValue::Map(_)) {
-            self.refuse(node.place, format!("`event` is a map, not {}", node.kind()));
+            self.refuse(
+                node.place,
+                format!("an event is a map, not {}", node.kind()),
+            );
             return None;
         }
         let Literal::Map(mut members) = self.literal(node)? else {

@@ -29,10 +29,11 @@ pub(super) async fn load_matches(
         .iter()
         .map(|(found, value)| (found.rule_id.as_str(), stored_value(value)))
         .collect();
+    // A cross join keeps its order: the other way round it would walk through all windows of the tenant.
     let rows = sqlx::query(
         "SELECT m.key AS place, w.at AS at
          FROM json_each(?2) m
-         JOIN windows w ON w.tenant = ?1 AND w.rule_id = m.value ->> 0 AND w.value = m.value ->> 1",
+         CROSS JOIN windows w ON w.tenant = ?1 AND w.rule_id = m.value ->> 0 AND w.value = m.value ->> 1",
     )
     .bind(intake.tenant.as_str())
     .bind(serde_json::to_string(&keys).unwrap_or_else(|_| "[]".to_owned()))
