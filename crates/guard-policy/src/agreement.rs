@@ -8,11 +8,14 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use guard_domain::{Condition, Operand, Operator, Quantifier, Test};
+use guard_domain::{Condition, Operand, Operator, Quantifier, Severity, Test};
 
 use crate::condition::Compiled;
 use crate::document::Document;
-use crate::{RuleFile, RuleSet, Scratch, SourceFormat, VersionedRule};
+use crate::{
+    FieldCatalogue, FindingKind, FindingLevel, RuleFile, RuleSet, Scratch, SourceFormat,
+    VersionedRule, analyse,
+};
 use source::Source;
 
 /// How many events each rule set meets.
@@ -158,5 +161,55 @@ fn the_engine_agrees_with_the_plain_evaluation() {
     assert!(
         matched > cases && refused > cases / 50,
         "{matched} {refused}"
+    );
+}
+
+/// Whether the guard would accept the event: the analysis speaks of no others.
+fn is_accepted(event: &Document<'_>) -> bool {
+    let text = |field: &str| event.member(field).and_then(Document::text);
+    let severity = text("severity").is_some_and(|word| Severity::parse(word).is_ok());
+    let is_text = |field: &str| text(field).is_some();
+    severity && is_text("event_type") && is_text("source") && event.member("context").is_some()
+}
+
+#[test]
+fn the_analysis_says_nothing_that_is_not_so() {
+    let cases = setting("GUARD_POLICY_CASES", 20_000);
+    let first = setting("GUARD_POLICY_SEED", 1);
+    let mut found: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut scratch = Scratch::default();
+    for seed in first..first + cases / EVENTS_PER_SET {
+        let mut source = Source::new(seed);
+        let rules = compile(&rules::rule_file(&mut source));
+        let findings = analyse(&rules, &FieldCatalogue::default());
+        let errors = findings
+            .iter()
+            .filter(|found| found.level == FindingLevel::Error);
+        let errors: Vec<_> = errors.collect();
+        for error in &errors {
+            *found.entry(error.kind.as_str()).or_default() += 1;
+        }
+        for _ in 0..EVENTS_PER_SET {
+            let event = events::event(&mut source);
+            match crate::document::parse_bytes(&event) {
+                Ok(document) if is_accepted(&document) => {}
+                _ => continue,
+            }
+            let matches: Vec<_> = rules.matches(&event, &mut scratch).unwrap().collect();
+            let decides = rules.first_match(&event, &mut scratch).unwrap();
+            for error in &errors {
+                let shown = || format!("seed {seed}: {error}; {}", String::from_utf8_lossy(&event));
+                let is_it = |rule: &&guard_domain::Rule| rule.id == error.rule_id;
+                match error.kind {
+                    FindingKind::NeverTrue => assert!(!matches.iter().any(is_it), "{}", shown()),
+                    _ => assert!(!decides.is_some_and(|rule| is_it(&rule)), "{}", shown()),
+                }
+            }
+        }
+    }
+    println!("{found:?}");
+    assert!(
+        found["never_true"] > 100 && found["shadowed"] > 100,
+        "{found:?}"
     );
 }

@@ -131,7 +131,7 @@ fn walk(
     }
 }
 
-fn in_words(test: &Test) -> String {
+pub(crate) fn in_words(test: &Test) -> String {
     use guard_domain::Operand;
     let operand = match &test.operand {
         Operand::None => String::new(),

@@ -2,6 +2,7 @@
 
 pub mod source;
 
+mod analyse;
 mod condition;
 mod decide;
 mod document;
@@ -23,6 +24,7 @@ mod window;
 #[cfg(test)]
 mod agreement;
 
+pub use analyse::{FieldCatalogue, Finding, FindingKind, FindingLevel, analyse};
 pub use decide::{Terms, decide};
 pub use engine::Scratch;
 pub use evaluate::{Evaluation, Match};

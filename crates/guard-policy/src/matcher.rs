@@ -9,6 +9,7 @@ use guard_domain::{FieldPath, Operator, Quantifier, Test};
 
 use crate::document::{Document, Value};
 pub(crate) use compile::MatcherError;
+pub(crate) use pattern::is_costly;
 use predicate::{Predicate, Scalar};
 
 /// A compiled [`Test`].

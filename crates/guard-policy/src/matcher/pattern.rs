@@ -1,5 +1,6 @@
 //! Patterns in rules.
 
+use guard_domain::{Literal, Operand, Operator, Test};
 use regex::{Regex, RegexBuilder};
 
 use super::compile::MatcherError;
@@ -24,7 +25,7 @@ pub(super) fn regex(pattern: &str, source: &str, ignore_case: bool) -> Result<Re
         .build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => MatcherError::TooCostly {
-            found: "compiled it takes more memory".to_owned(),
+            found: format!("compiled it takes {} bytes", size(source, ignore_case)),
             bound: format!("{MAX_PATTERN_SIZE} bytes"),
         },
         other => MatcherError::Pattern {
@@ -37,6 +38,41 @@ pub(super) fn regex(pattern: &str, source: &str, ignore_case: bool) -> Result<Re
                 .trim()
                 .to_owned(),
         },
+    })
+}
+
+/// How many bytes a pattern takes that takes too many, roughly.
+fn size(source: &str, ignore_case: bool) -> String {
+    let fits = |limit: &usize| {
+        let mut builder = RegexBuilder::new(source);
+        let builder = builder.case_insensitive(ignore_case).size_limit(*limit);
+        builder.build().is_ok()
+    };
+    let limits = [2, 4, 8, 16].map(|times| MAX_PATTERN_SIZE * times);
+    match limits.iter().find(|limit| fits(limit)) {
+        Some(limit) => format!("{} to {limit}", limit / 2),
+        None => format!("more than {}", MAX_PATTERN_SIZE * 16),
+    }
+}
+
+/// What is to be said of a pattern that takes more than a quarter of the memory it may take.
+pub(crate) fn is_costly(test: &Test) -> Option<String> {
+    let Operand::Value(Literal::String(pattern)) = &test.operand else {
+        return None;
+    };
+    let source = match test.operator {
+        Operator::Wildcard => wildcard(pattern).ok()?,
+        _ => pattern.clone(),
+    };
+    let quarter = MAX_PATTERN_SIZE / 4;
+    let built = RegexBuilder::new(&source)
+        .case_insensitive(test.ignore_case)
+        .size_limit(quarter)
+        .build();
+    matches!(built, Err(regex::Error::CompiledTooBig(_))).then(|| {
+        format!(
+            "the pattern takes more than {quarter} bytes of the {MAX_PATTERN_SIZE} that it may take; shorter repetitions take less"
+        )
     })
 }
 

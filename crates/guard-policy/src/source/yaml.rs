@@ -9,26 +9,20 @@ use super::node::{MAX_DEPTH, Member, Node, NodeValue, Place};
 type Failure = (Place, String);
 
 pub(crate) fn parse(text: &str) -> Result<Node, Failure> {
-    parse_document(text).map_err(|(place, detail)| (within(text, place), detail))
-}
-
-/// The parser places what is missing at the end of a text on the line after it.
-fn within(text: &str, place: Place) -> Place {
     // A carriage return alone ends a line in YAML.
-    let lines: Vec<&str> = text.split(['\n', '\r']).collect();
-    match lines.last() {
-        Some(last) if place.line > lines.len() => Place {
-            line: lines.len(),
+    let lines = text.split(['\n', '\r']);
+    let last = lines.clone().next_back().unwrap_or_default();
+    let events = Events {
+        parser: Parser::new_from_str(text),
+        end: Place {
+            line: lines.count(),
             column: last.chars().count() + 1,
         },
-        _ => place,
-    }
+    };
+    parse_document(events)
 }
 
-fn parse_document(text: &str) -> Result<Node, Failure> {
-    let mut events = Events {
-        parser: Parser::new_from_str(text),
-    };
+fn parse_document(mut events: Events<'_>) -> Result<Node, Failure> {
     let mut root = None;
     loop {
         let (event, place) = events.next()?;
@@ -52,29 +46,32 @@ fn parse_document(text: &str) -> Result<Node, Failure> {
 
 struct Events<'a> {
     parser: Parser<'a, StrInput<'a>>,
-}
-
-fn place(marker: &Marker) -> Place {
-    Place {
-        line: marker.line(),
-        column: marker.col() + 1,
-    }
-}
-
-fn scan_failure(error: &ScanError) -> Failure {
-    (
-        place(error.marker()),
-        format!("this is not YAML: {}", error.info()),
-    )
+    /// Where the text ends: the parser places what is missing there on the line after it.
+    end: Place,
 }
 
 impl<'a> Events<'a> {
+    fn place(&self, marker: &Marker) -> Place {
+        if marker.line() > self.end.line {
+            return self.end;
+        }
+        Place {
+            line: marker.line(),
+            column: marker.col() + 1,
+        }
+    }
+
+    fn scan_failure(&self, error: &ScanError) -> Failure {
+        let place = self.place(error.marker());
+        (place, format!("this is not YAML: {}", error.info()))
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Place), Failure> {
         let next: Option<Result<(Event<'a>, Span), ScanError>> = self.parser.next_event();
         match next {
             None => Ok((Event::StreamEnd, Place::START)),
-            Some(Ok((event, span))) => Ok((event, place(&span.start))),
-            Some(Err(error)) => Err(scan_failure(&error)),
+            Some(Ok((event, span))) => Ok((event, self.place(&span.start))),
+            Some(Err(error)) => Err(self.scan_failure(&error)),
         }
     }
 
