@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use guard_app::ports::{Clock, Random};
-use guard_policy::{ParsedRule, RuleFile, RuleSet, VersionedRule, run_tests};
+use guard_policy::{
+    Finding, FindingLevel, ParsedRule, RuleFile, RuleSet, VersionedRule, analyse, run_tests,
+};
 
 use crate::config::{DatabaseUrl, Settings, report};
 use crate::rule_source::{self, DEFAULT_NAME, DEFAULT_RULES};
@@ -36,26 +38,66 @@ pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Says everything that is wrong with rule files.
+/// Says everything that is wrong with rule files, and what is to be said of rules that are right.
 pub(crate) fn check_rules(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let (mut rules, mut tests) = (0, 0);
+    let (mut rules, mut tests, mut errors, mut warnings) = (0, 0, 0, 0);
     for file in read(settings, paths)? {
+        for finding in analyse(&compile(&file)?, &settings.fields) {
+            match finding.level {
+                FindingLevel::Error => errors += 1,
+                FindingLevel::Warning => warnings += 1,
+            }
+            println!("{}", placed(&file, &finding));
+        }
         rules += file.rules.len();
         tests += file.tests.len();
     }
-    println!("{rules} rules are fine ({tests} tests; `rules test` runs them)");
-    Ok(ExitCode::SUCCESS)
+    if errors + warnings > 0 {
+        println!("{rules} rules: {errors} errors, {warnings} warnings");
+    } else {
+        println!("{rules} rules are fine ({tests} tests; `rules test` runs them)");
+    }
+    Ok(if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// A finding with the place of the key that it is about.
+fn placed(file: &RuleFile, finding: &Finding) -> String {
+    let level = finding.level.as_str();
+    let Some(parsed) = file
+        .rules
+        .iter()
+        .find(|parsed| parsed.rule.id == finding.rule_id)
+    else {
+        return format!("{level}: {finding}");
+    };
+    let key = finding.pointer.split('/').nth(1).unwrap_or_default();
+    let place = parsed.place_of(key);
+    format!(
+        "{}:{}:{}: {level}: {finding}",
+        parsed.file, place.line, place.column
+    )
+}
+
+fn compile(file: &RuleFile) -> anyhow::Result<RuleSet> {
+    let versioned = |parsed: &ParsedRule| VersionedRule {
+        rule: parsed.rule.clone(),
+        version: 1,
+    };
+    Ok(RuleSet::compile(
+        0,
+        file.rules.iter().map(versioned).collect(),
+    )?)
 }
 
 /// Runs the tests of rule files.
 pub(crate) fn test_rules(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let (mut failed, mut passed) = (0, 0);
     for file in read(settings, paths)? {
-        let versioned = |parsed: ParsedRule| VersionedRule {
-            rule: parsed.rule,
-            version: 1,
-        };
-        let rules = RuleSet::compile(0, file.rules.into_iter().map(versioned).collect())?;
+        let rules = compile(&file)?;
         let failures = run_tests(&rules, &file.tests, &settings.event_types);
         for failure in &failures {
             println!("{failure}");

@@ -169,13 +169,25 @@ fn is_rule_file(path: &Path) -> bool {
 mod tests {
     use super::*;
     use guard_domain::{ContactName, EventTypes};
-    use guard_policy::{RuleSet, VersionedRule, run_tests};
+    use guard_policy::{FieldCatalogue, RuleSet, VersionedRule, analyse, run_tests};
 
     fn catalogue() -> Catalogue {
         Catalogue {
             event_types: EventTypes::default(),
             contacts: vec![ContactName::default_contact()],
+            fields: FieldCatalogue::default(),
         }
+    }
+
+    #[test]
+    fn nothing_is_to_be_said_of_the_default_rules() {
+        let rules = read(None, &catalogue()).unwrap().remove(0).file.rules;
+        let versioned = rules.into_iter().map(|parsed| VersionedRule {
+            rule: parsed.rule,
+            version: 1,
+        });
+        let rules = RuleSet::compile(0, versioned.collect()).unwrap();
+        assert_eq!(analyse(&rules, &FieldCatalogue::default()), []);
     }
 
     #[test]

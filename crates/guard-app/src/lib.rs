@@ -31,4 +31,4 @@ pub use queries::{MAX_PAGE, Page, PageQuery, QueryError, QueryService};
 pub use rule_book::RuleBook;
 pub use rule_manager::{Catalogue, Preview, PreviewError, PublishError, RuleManager};
 
-pub use guard_policy::{ConditionExplanation, RuleExplanation};
+pub use guard_policy::{ConditionExplanation, Finding, FindingLevel, RuleExplanation};

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use guard_domain::{Action, ContactName, Event, EventTypeSelector, EventTypes, TenantId, suggest};
 use guard_policy::{
-    Diagnostic, LoadError, MalformedEvent, ParsedRule, Pauses, RuleExplanation, RuleFile, RuleSet,
-    SourceFormat, StandingState, Terms, Verdict, VersionedRule, decide, explain,
+    Diagnostic, FieldCatalogue, Finding, LoadError, MalformedEvent, ParsedRule, Pauses,
+    RuleExplanation, RuleFile, RuleSet, SourceFormat, StandingState, Terms, Verdict, VersionedRule,
+    analyse, decide, explain,
 };
 use thiserror::Error;
 
@@ -19,6 +20,8 @@ pub struct Catalogue {
     pub event_types: EventTypes,
     /// The contacts, `default` among them.
     pub contacts: Vec<ContactName>,
+    /// The fields that events have, as far as that is known.
+    pub fields: FieldCatalogue,
 }
 
 impl Catalogue {
@@ -81,6 +84,8 @@ pub struct Preview {
     pub matches: Vec<guard_domain::RuleId>,
     /// What became of each rule.
     pub explanation: Vec<RuleExplanation>,
+    /// What is to be said of the rules, if they came with the request.
+    pub findings: Option<Vec<Finding>>,
 }
 
 /// Why an event could not be previewed.
@@ -151,9 +156,13 @@ impl RuleManager {
         event: &Event,
         rules: Option<&str>,
     ) -> Result<Preview, PreviewError> {
-        let rules = match rules {
-            None => self.book.current(tenant),
-            Some(text) => Arc::new(self.compile(text)?),
+        let (rules, findings) = match rules {
+            None => (self.book.current(tenant), None),
+            Some(text) => {
+                let rules = self.compile(text)?;
+                let findings = analyse(&rules, &self.catalogue.fields);
+                (Arc::new(rules), Some(findings))
+            }
         };
         let evaluation = rules.evaluate(event.body())?;
         let standing = StandingState::new(Pauses::default());
@@ -169,6 +178,7 @@ impl RuleManager {
             verdict,
             matches,
             explanation,
+            findings,
         })
     }
 

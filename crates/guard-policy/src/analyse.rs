@@ -38,6 +38,17 @@ pub enum FindingLevel {
     Error,
 }
 
+impl FindingLevel {
+    /// Its name: `warning` or `error`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What kind of thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -97,6 +97,11 @@ pub const KEYS: &[Key] = &[
         "rule file, or folder of them; the default rules if not set",
     ),
     key(
+        "rules.fields",
+        "",
+        "fields that events have, for `rules check`, such as backup_failed:context.backup_file; a type that is not named is not checked",
+    ),
+    key(
         "rate_limit.requests",
         "1000",
         "requests per window and source",

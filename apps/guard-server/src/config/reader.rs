@@ -1,12 +1,14 @@
 //! Texts to values.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use guard_app::ports::random_tail;
-use guard_domain::{ContactName, EventType, EventTypes};
+use guard_domain::{ContactName, EventType, EventTypes, FieldPath};
+use guard_policy::FieldCatalogue;
 use secrecy::SecretString;
 use url::Url;
 
@@ -131,6 +133,26 @@ impl Reader<'_> {
         EventTypes::with_extra(types)
     }
 
+    fn fields(&mut self) -> FieldCatalogue {
+        let mut fields: BTreeMap<EventType, Vec<FieldPath>> = BTreeMap::new();
+        for text in self.list("rules.fields") {
+            let (name, path) = text.split_once(':').unwrap_or((&text, ""));
+            match (EventType::parse(name), FieldPath::parse(path)) {
+                (Some(event_type), Ok(path)) => fields.entry(event_type).or_default().push(path),
+                (None, _) => self.refuse(
+                    "rules.fields",
+                    format!("`{text}` does not begin with an event type; backup_failed:context.backup_file would"),
+                ),
+                (_, Err(error)) => self.refuse("rules.fields", format!("`{text}`: {error}")),
+            }
+        }
+        let mut catalogue = FieldCatalogue::default();
+        for (event_type, paths) in fields {
+            catalogue.insert(event_type, paths);
+        }
+        catalogue
+    }
+
     fn contacts(&mut self, default: &ContactName) -> Vec<ContactName> {
         let mut contacts = vec![ContactName::default_contact()];
         for text in self.list("escalation.contacts") {
@@ -189,6 +211,7 @@ impl Reader<'_> {
         let n8n_max_in_flight = self.number("n8n.max_in_flight");
         let n8n_probe_interval = self.duration("n8n.probe_interval");
         let event_types = self.event_types();
+        let fields = self.fields();
         let max_age = self.delta("events.max_age");
         let retention = self.duration("retention");
         let default_contact = self.optional("escalation.default_contact", ContactName::parse);
@@ -220,6 +243,7 @@ impl Reader<'_> {
             n8n_max_in_flight: n8n_max_in_flight?,
             n8n_probe_interval: n8n_probe_interval?,
             event_types,
+            fields,
             max_age: max_age?,
             retention: retention?,
             instance_id: self.instance_id(),

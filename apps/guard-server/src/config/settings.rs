@@ -8,6 +8,7 @@ use anyhow::bail;
 use chrono::TimeDelta;
 use guard_app::Catalogue;
 use guard_domain::{ContactName, EventTypes};
+use guard_policy::FieldCatalogue;
 use secrecy::SecretString;
 use url::Url;
 
@@ -52,6 +53,7 @@ pub struct Settings {
     pub n8n_max_in_flight: usize,
     pub n8n_probe_interval: Duration,
     pub event_types: EventTypes,
+    pub fields: FieldCatalogue,
     pub max_age: TimeDelta,
     pub retention: Duration,
     pub instance_id: String,
@@ -118,6 +120,7 @@ impl Settings {
         Catalogue {
             event_types: self.event_types.clone(),
             contacts: self.contacts.clone(),
+            fields: self.fields.clone(),
         }
     }
 

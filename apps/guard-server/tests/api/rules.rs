@@ -76,11 +76,35 @@ async fn an_evaluation_explains_itself_and_writes_nothing() {
           "skipped_because": "its conditions do not hold"
         }
       ],
+      "findings": [],
       "matches": [],
       "message": "No rule matched",
       "rule_id": null
     }
     "#);
+}
+
+#[tokio::test]
+async fn an_evaluation_says_what_rules_cannot_do() {
+    let app = TestApp::start().await;
+    let event = event_body("backup_failed", "high", "{}");
+    let rules = r#"[{"id":"x","event_type":"*","action":"ignore"},{"id":"y","event_type":"*","action":"ignore"}]"#;
+    let body = format!(r#"{{"event":{event},"rules":{rules}}}"#);
+    let answer = app.post("/v1/evaluate", ADMIN_KEY, body).await.is(200);
+    insta::assert_json_snapshot!(answer.body["findings"], @r#"
+    [
+      {
+        "detail": "it never decides: rule `x`, which comes first, takes all of its events",
+        "kind": "shadowed",
+        "level": "error",
+        "pointer": "",
+        "rule_id": "y"
+      }
+    ]
+    "#);
+    let body = format!(r#"{{"event":{event}}}"#);
+    let answer = app.post("/v1/evaluate", ADMIN_KEY, body).await.is(200);
+    assert!(answer.body.get("findings").is_none(), "{}", answer.body);
 }
 
 #[tokio::test]

@@ -111,6 +111,32 @@ fn wrong_rules_stop_the_start_with_every_place() {
 }
 
 #[test]
+fn rules_check_says_what_rules_cannot_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |rules: &str| {
+        std::fs::write(folder.path().join("rules.yaml"), rules).unwrap();
+        let mut command = guard_server(folder.path());
+        command.env("NEURAL_GUARD__RULES__FIELDS", "backup_failed:context.file");
+        let (code, out, _) = run(command.args(["rules", "check", "rules.yaml"]));
+        (code, out)
+    };
+    let never = "rules:\n  - id: a\n    event_type: backup_failed\n    action: ignore\n    conditions:\n      - { field: source, op: eq, value: x }\n      - { field: source, op: ne, value: x }\n";
+    let (code, out) = check(never);
+    assert_eq!(code, 1, "{out}");
+    let line = "rules.yaml:2:5: error: rule `a`: it never matches: `source eq \"x\"` and `source ne \"x\"` exclude each other\n";
+    assert!(
+        out.contains(line) && out.contains("1 rules: 1 errors, 0 warnings"),
+        "{out}"
+    );
+
+    let unknown = "rules:\n  - id: a\n    event_type: backup_failed\n    action: ignore\n    conditions: [{ field: context.fiel, op: exists }]\n";
+    let (code, out) = check(unknown);
+    assert_eq!(code, 0, "{out}");
+    let line = "rules.yaml:5:5: warning: rule `a`: no event of its types is known to have `context.fiel`; did you mean `context.file`? (at /conditions/0)";
+    assert!(out.contains(line), "{out}");
+}
+
+#[test]
 fn rules_are_written_out_checked_and_tested() {
     let folder = tempfile::tempdir().unwrap();
     let guard = |arguments: &[&str]| run(guard_server(folder.path()).args(arguments));

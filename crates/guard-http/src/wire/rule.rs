@@ -1,7 +1,7 @@
 //! Rules and evaluations.
 
 use guard_app::ports::RuleDefinition;
-use guard_app::{ConditionExplanation, Preview, RuleExplanation};
+use guard_app::{ConditionExplanation, Finding, Preview, RuleExplanation};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -58,6 +58,39 @@ pub(crate) struct EvaluationBody {
     matches: Vec<String>,
     /// What became of each rule.
     explanation: Vec<ExplanationBody>,
+    /// What is to be said of the rules, as `guard-server rules check` says it; only if they came with the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings: Option<Vec<FindingBody>>,
+}
+
+/// Something about a rule that its author should know.
+#[derive(Debug, Serialize, ToSchema)]
+struct FindingBody {
+    /// The rule.
+    rule_id: String,
+    /// Where in the rule; empty for the whole rule.
+    #[schema(example = "/conditions/0")]
+    pointer: String,
+    /// What kind of thing it is.
+    #[schema(example = "shadowed")]
+    kind: &'static str,
+    /// `error` if the rule can never decide anything, else `warning`.
+    #[schema(example = "warning")]
+    level: &'static str,
+    /// What is the matter.
+    detail: String,
+}
+
+impl From<Finding> for FindingBody {
+    fn from(finding: Finding) -> Self {
+        Self {
+            rule_id: finding.rule_id.to_string(),
+            pointer: finding.pointer,
+            kind: finding.kind.as_str(),
+            level: finding.level.as_str(),
+            detail: finding.detail,
+        }
+    }
 }
 
 /// What became of one rule.
@@ -120,6 +153,9 @@ impl From<Preview> for EvaluationBody {
             message: decision.message,
             matches: preview.matches.iter().map(ToString::to_string).collect(),
             explanation: preview.explanation.into_iter().map(Into::into).collect(),
+            findings: preview
+                .findings
+                .map(|list| list.into_iter().map(Into::into).collect()),
         }
     }
 }
