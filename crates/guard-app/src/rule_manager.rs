@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use guard_domain::{Action, ContactName, Event, EventTypeSelector, EventTypes, TenantId, suggest};
 use guard_policy::{
-    Diagnostic, FieldCatalogue, Finding, LoadError, MalformedEvent, ParsedRule, Pauses,
-    RuleExplanation, RuleFile, RuleSet, SourceFormat, StandingState, Terms, Verdict, VersionedRule,
-    analyse, decide, explain,
+    Diagnostic, DiagnosticKind, FieldCatalogue, Finding, LoadError, MalformedEvent, ParsedRule,
+    Pauses, RuleExplanation, RuleFile, RuleSet, SourceFormat, StandingState, Terms, Verdict,
+    VersionedRule, analyse, decide, explain,
 };
 use thiserror::Error;
 
@@ -42,12 +42,16 @@ impl Catalogue {
                 "`{}` is not enforced by this server yet; a rule that needs it cannot be loaded",
                 feature.key()
             );
-            found.push(parsed.diagnostic(feature.key(), detail));
+            found.push(parsed.diagnostic(DiagnosticKind::Refused, feature.key(), detail));
         }
         if let EventTypeSelector::OneOf(types) = &parsed.rule.event_types {
             for event_type in types {
                 if let Err(unknown) = self.event_types.find(event_type.as_str()) {
-                    found.push(parsed.diagnostic("event_type", unknown.to_string()));
+                    found.push(parsed.diagnostic(
+                        DiagnosticKind::Refused,
+                        "event_type",
+                        unknown.to_string(),
+                    ));
                 }
             }
         }
@@ -58,7 +62,7 @@ impl Catalogue {
             let hint = suggest::hint(suggest::nearest(to.as_str(), known.clone()));
             let known = known.collect::<Vec<_>>().join(", ");
             let detail = format!("unknown contact `{to}`, expected one of {known}{hint}");
-            found.push(parsed.diagnostic("action", detail));
+            found.push(parsed.diagnostic(DiagnosticKind::Refused, "action", detail));
         }
         found
     }
@@ -195,6 +199,7 @@ impl RuleManager {
         let rules = file.rules.into_iter().map(versioned).collect();
         RuleSet::compile(0, rules).map_err(|error| LoadError {
             diagnostics: vec![Diagnostic {
+                kind: DiagnosticKind::Language,
                 file: "rules".to_owned(),
                 place: guard_policy::Place::START,
                 rule: Some(error.rule_id.to_string()),

@@ -31,10 +31,11 @@ pub use evaluate::{Evaluation, Match};
 pub use explain::{ConditionExplanation, RuleExplanation, explain};
 pub use malformed::{MalformedEvent, MalformedKind};
 pub use matches::Matches;
-pub use rule_set::{CompileError, RuleSet, VersionedRule};
+pub use rule_set::{CompileError, CompileErrorKind, RuleSet, VersionedRule};
 pub use simulate::{TestFailure, run_tests, simulate};
 pub use source::{
-    Diagnostic, Feature, LoadError, ParsedRule, Place, RuleFile, RuleTest, SourceFormat,
+    Diagnostic, DiagnosticKind, Feature, LoadError, ParsedRule, Place, RuleFile, RuleTest,
+    SourceFormat,
 };
 pub use standing::{Pauses, Standing, StandingState};
 pub use verdict::{CooldownClaim, Effect, Verdict};

@@ -24,6 +24,25 @@ pub struct CompileError {
     pub rule_id: RuleId,
     /// What is wrong with it.
     pub detail: String,
+    kind: CompileErrorKind,
+}
+
+/// Which part of a rule cannot be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CompileErrorKind {
+    /// A condition: an operator has no use for its value, or a pattern or network is none.
+    Condition,
+    /// A placeholder in the params of a playbook or in a message.
+    Template,
+}
+
+impl CompileError {
+    /// Which part of the rule it is.
+    #[must_use]
+    pub const fn kind(&self) -> CompileErrorKind {
+        self.kind
+    }
 }
 
 /// The rules of a tenant at one revision: immutable, in the order in which they decide.
@@ -110,15 +129,16 @@ impl RuleSet {
 fn compile_rule(
     VersionedRule { rule, version }: VersionedRule,
 ) -> Result<CompiledRule, CompileError> {
-    let wrong = |detail: String| CompileError {
+    let wrong = |kind, detail: String| CompileError {
         rule_id: rule.id.clone(),
         detail,
+        kind,
     };
     let conditions = rule.conditions.iter().map(Compiled::compile);
     let condition = Compiled::All(
         conditions
             .collect::<Result<_, _>>()
-            .map_err(|error| wrong(error.to_string()))?,
+            .map_err(|error| wrong(CompileErrorKind::Condition, error.to_string()))?,
     );
     let template = match &rule.action {
         Action::TriggerPlaybook {
@@ -133,7 +153,7 @@ fn compile_rule(
     };
     let template = template
         .transpose()
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(|error| wrong(CompileErrorKind::Template, error.to_string()))?;
     Ok(CompiledRule {
         rule,
         version,

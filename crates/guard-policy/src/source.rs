@@ -46,9 +46,26 @@ impl SourceFormat {
     }
 }
 
+/// What kind of thing is wrong with a rule file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DiagnosticKind {
+    /// The text is no YAML or JSON, so that nothing of the file could be read.
+    Syntax,
+    /// It does not say what the rule language can say: an unknown key or operator, a value of the wrong kind, an id that is
+    /// taken.
+    Language,
+    /// A pattern would take more memory than it may.
+    TooCostly,
+    /// A server does not know what the rule names, or does not enforce a part of the language.
+    Refused,
+}
+
 /// One thing that is wrong with a rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// What kind of thing it is.
+    pub kind: DiagnosticKind,
     /// The name of the file.
     pub file: String,
     /// Where in the file.
@@ -79,6 +96,15 @@ impl fmt::Display for Diagnostic {
 pub struct LoadError {
     /// At least one.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl LoadError {
+    /// The kind of the first thing that is wrong.
+    #[must_use]
+    pub fn kind(&self) -> DiagnosticKind {
+        let first = self.diagnostics.first();
+        first.map_or(DiagnosticKind::Language, |first| first.kind)
+    }
 }
 
 /// A part of the language that a server may not enforce yet.
@@ -141,8 +167,14 @@ impl ParsedRule {
 
     /// A diagnostic about one of its keys.
     #[must_use]
-    pub fn diagnostic(&self, key: &str, detail: impl Into<String>) -> Diagnostic {
+    pub fn diagnostic(
+        &self,
+        kind: DiagnosticKind,
+        key: &str,
+        detail: impl Into<String>,
+    ) -> Diagnostic {
         Diagnostic {
+            kind,
             file: self.file.clone(),
             place: self.place_of(key),
             rule: Some(self.rule.id.to_string()),
@@ -194,6 +226,7 @@ impl RuleFile {
         for (name, text, format) in sources {
             match parse_nodes(text, format) {
                 Err((place, detail)) => diagnostics.push(Diagnostic {
+                    kind: DiagnosticKind::Syntax,
                     file: name.to_owned(),
                     place,
                     rule: None,
@@ -240,6 +273,7 @@ impl RuleFile {
             match seen.get(&parsed.rule.id) {
                 None => _ = seen.insert(&parsed.rule.id, parsed),
                 Some(first) => repeated.push(parsed.diagnostic(
+                    DiagnosticKind::Language,
                     "id",
                     format!(
                         "the id is taken by the rule at {}:{}:{}",

@@ -2,90 +2,26 @@
 
 mod affixes;
 mod equality;
+mod family;
 mod flips;
 mod intervals;
 mod substrings;
+mod wanted;
 
 use std::net::IpAddr;
 
-use guard_domain::{Operator, Quantifier};
-use rustc_hash::FxHashMap;
-
 use super::bitmap;
 use super::check::{Reading, Room, Term, fold, parse_address};
-use super::paths::SlotId;
 use super::scan::Elements;
 use super::slots::{Kind, View};
-use crate::matcher::Check;
-use crate::matcher::predicate::{Predicate, Scalar};
 use affixes::Affixes;
 use equality::Equality;
+pub(super) use family::{Family, Shape};
 pub(super) use flips::EntryId;
 use flips::{Flips, FlipsBuilder};
-use intervals::{Bounds, Intervals, NumberCuts};
+use intervals::{Intervals, NumberCuts};
 use substrings::Substrings;
-
-/// What an index is of. Within one, a clause has one test that must hold, or tests that must not: those that must not can be
-/// told together, since each of them rules the clause out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Family {
-    pub(super) slot: SlotId,
-    pub(super) shape: Shape,
-    /// Whether all elements of an array must pass.
-    all: bool,
-    /// Apart for clauses with several such tests.
-    pub(super) layer: u8,
-}
-
-/// The kind of a test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Shape {
-    Equal { fold: bool },
-    Prefix { fold: bool },
-    Suffix { fold: bool },
-    Contains { fold: bool },
-    Networks,
-    Range,
-    Exists,
-}
-
-impl Family {
-    /// The index that can answer a test, in its first layer; `None` if none can.
-    pub(super) fn of(term: &Term) -> Option<Self> {
-        let shape = match &term.matcher.check {
-            Check::Exists => Shape::Exists,
-            Check::Field { .. } => return None,
-            Check::Value(predicate) => match predicate {
-                Predicate::OneOf { ignore_case, .. } => Shape::Equal { fold: *ignore_case },
-                Predicate::Prefix(text) => Shape::Prefix {
-                    fold: text.ignore_case,
-                },
-                Predicate::Suffix(text) => Shape::Suffix {
-                    fold: text.ignore_case,
-                },
-                Predicate::Contains { ignore_case, .. } => Shape::Contains { fold: *ignore_case },
-                Predicate::Cidr(_) => Shape::Networks,
-                Predicate::Order(..) | Predicate::Between(..) => Shape::Range,
-                Predicate::Regex(_) => return None,
-            },
-        };
-        Some(Self {
-            slot: term.slot,
-            shape,
-            all: term.matcher.quantifier == Quantifier::All,
-            layer: 0,
-        })
-    }
-
-    /// Whether all elements of an array must pass.
-    pub(super) const fn is_all(self) -> bool {
-        self.all
-    }
-
-    pub(super) const fn in_layer(self, layer: u8) -> Self {
-        Self { layer, ..self }
-    }
-}
+use wanted::{ranges, scalars, texts};
 
 /// An index of one family for the clauses of a partition.
 #[derive(Debug)]
@@ -325,50 +261,4 @@ impl Column {
         );
         fold(text, asked, room)
     }
-}
-
-/// The values that tests look for, and the clauses that look for each.
-fn scalars<'a>(tests: &[(u32, &'a Term)]) -> FxHashMap<&'a Scalar, Vec<u32>> {
-    let mut found: FxHashMap<&Scalar, Vec<u32>> = FxHashMap::default();
-    for (clause, term) in tests {
-        let wanted = match &term.matcher.check {
-            Check::Value(Predicate::OneOf { scalars, .. }) => scalars.as_slice(),
-            Check::Value(Predicate::Contains { scalar, .. }) => std::slice::from_ref(scalar),
-            _ => &[],
-        };
-        for scalar in wanted {
-            found.entry(scalar).or_default().push(*clause);
-        }
-    }
-    found
-}
-
-/// The texts that tests look for at an end, and the clauses that look for each.
-fn texts<'a>(tests: &[(u32, &'a Term)]) -> FxHashMap<&'a str, Vec<u32>> {
-    let mut found: FxHashMap<&str, Vec<u32>> = FxHashMap::default();
-    for (clause, term) in tests {
-        if let Check::Value(Predicate::Prefix(text) | Predicate::Suffix(text)) = &term.matcher.check
-        {
-            found.entry(&text.text).or_default().push(*clause);
-        }
-    }
-    found
-}
-
-/// The ranges of numbers that tests ask for.
-fn ranges<'a>(tests: &[(u32, &'a Term)]) -> Vec<(u32, Bounds<&'a crate::number::Number>)> {
-    let bounds = |term: &'a Term| match &term.matcher.check {
-        Check::Value(Predicate::Order(operator, bound)) => Some(match operator {
-            Operator::Gt => Bounds::above(bound),
-            Operator::Gte => Bounds::from(bound),
-            Operator::Lt => Bounds::below(bound),
-            _ => Bounds::up_to(bound),
-        }),
-        Check::Value(Predicate::Between(low, high)) => Some(Bounds::between(low, high)),
-        _ => None,
-    };
-    let found = tests
-        .iter()
-        .filter_map(|(clause, term)| Some((*clause, bounds(term)?)));
-    found.collect()
 }

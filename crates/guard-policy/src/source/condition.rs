@@ -2,9 +2,10 @@
 
 use guard_domain::{Condition, FieldPath, Operand, Operator, Quantifier, Test};
 
+use super::DiagnosticKind;
 use super::node::{Member, Node, NodeValue};
 use super::reader::{Reader, find};
-use crate::matcher::Matcher;
+use crate::matcher::{Matcher, MatcherError};
 
 const TEST_KEYS: [&str; 6] = [
     "field",
@@ -103,7 +104,14 @@ impl Reader<'_> {
         let place = find(fields, "value")
             .or(op)
             .map_or(node.place, |node| node.place);
-        self.accept(place, Matcher::compile(&test))?;
+        if let Err(error) = Matcher::compile(&test) {
+            let kind = match error {
+                MatcherError::TooCostly { .. } => DiagnosticKind::TooCostly,
+                _ => DiagnosticKind::Language,
+            };
+            self.refuse_as(kind, place, error.to_string());
+            return None;
+        }
         Some(test)
     }
 

@@ -6,7 +6,7 @@ use guard_domain::{Literal, suggest};
 
 use super::literal::literal;
 use super::node::{Member, Node, NodeValue, Place};
-use super::{Diagnostic, ParsedRule, RuleFile};
+use super::{Diagnostic, DiagnosticKind, ParsedRule, RuleFile};
 
 const FILE_KEYS: [&str; 2] = ["rules", "tests"];
 
@@ -28,7 +28,17 @@ impl<'a> Reader<'a> {
 
     /// Notes an error.
     pub(crate) fn refuse(&mut self, place: Place, detail: impl Into<String>) {
+        self.refuse_as(DiagnosticKind::Language, place, detail);
+    }
+
+    pub(crate) fn refuse_as(
+        &mut self,
+        kind: DiagnosticKind,
+        place: Place,
+        detail: impl Into<String>,
+    ) {
         self.diagnostics.push(Diagnostic {
+            kind,
             file: self.file.to_owned(),
             place,
             rule: self.rule.clone(),
