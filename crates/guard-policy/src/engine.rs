@@ -25,7 +25,7 @@ use crate::condition::Compiled;
 use crate::malformed::MalformedEvent;
 use check::{Reading, Room};
 use clause::Tree;
-use partition::{Draft, Partition, Search};
+use partition::{Draft, Partition, Search, Selective};
 use paths::{PathTree, SlotId};
 use scan::Marks;
 use slots::{Slots, View};
@@ -70,10 +70,15 @@ impl Engine {
         let slots: FxHashMap<&FieldPath, SlotId> = fields.into_iter().zip(ids).collect();
         let slot = |path: &FieldPath| slots.get(path).copied().unwrap_or(SlotId::MAX);
         let root = |path: &Result<FieldPath, _>| path.as_ref().map_or(SlotId::MAX, slot);
-        let drafts = rules
+        let trees = rules
             .zip(0..)
             .filter(|((rule, _), _)| rule.mode != RuleMode::Disabled)
-            .map(|((rule, condition), rank)| (rule, drafts(rule, rank, condition, &slot)));
+            .map(|((rule, condition), rank)| (rule, rank, Tree::of(condition, &slot)));
+        let trees: Vec<_> = trees.collect();
+        let selective = Selective::of(trees.iter().map(|(_, _, tree)| tree));
+        let drafts = trees
+            .iter()
+            .map(|(rule, rank, tree)| (*rule, drafts(rule, *rank, tree, &selective)));
         let split = Split::new(drafts);
         Self {
             event_type: root(type_path),
@@ -139,14 +144,14 @@ impl Engine {
     }
 }
 
-/// The clauses of a rule.
-fn drafts(
-    rule: &Rule,
-    rank: u32,
-    condition: &Compiled,
-    slot: &impl Fn(&FieldPath) -> SlotId,
-) -> Vec<Draft> {
-    let clauses = Tree::of(condition, slot).split();
+/// The clauses of a rule. One that has a test which few events pass is left whole: that test will be its gate, and splitting
+/// would only multiply it.
+fn drafts(rule: &Rule, rank: u32, tree: &Tree, selective: &Selective<'_>) -> Vec<Draft> {
+    let clauses = if selective.has_gate(tree) {
+        vec![tree.whole()]
+    } else {
+        tree.split()
+    };
     let draft = |clause| Draft {
         rank,
         min_severity: rule.min_severity,

@@ -2,7 +2,7 @@
 
 use guard_domain::FieldPath;
 
-use super::check::{Reading, Term};
+use super::check::Term;
 use super::paths::SlotId;
 use crate::condition::Compiled;
 use crate::matcher::Check;
@@ -53,12 +53,27 @@ impl Tree {
         }
     }
 
-    /// Whether it holds of an event.
-    pub(super) fn holds(&self, event: &mut Reading<'_>) -> bool {
+    /// The tests that must hold whatever else does.
+    pub(super) fn plain<'t>(&'t self, tell: &mut impl FnMut(&'t Term)) {
         match self {
-            Self::All(list) => list.iter().all(|inner| inner.holds(event)),
-            Self::Any(list) => list.iter().any(|inner| inner.holds(event)),
-            Self::Test(term) => term.holds(event),
+            Self::All(list) => list.iter().for_each(|inner| inner.plain(tell)),
+            Self::Any(_) => {}
+            Self::Test(term) => tell(term),
+        }
+    }
+
+    /// Takes it as one clause, whose alternatives are checked on what is left over.
+    pub(super) fn whole(&self) -> Clause {
+        let mut clause = Clause::default();
+        self.add_to(&mut clause);
+        clause
+    }
+
+    fn add_to(&self, clause: &mut Clause) {
+        match self {
+            Self::All(list) => list.iter().for_each(|inner| inner.add_to(clause)),
+            Self::Any(_) => clause.rest.push(self.clone()),
+            Self::Test(term) => clause.terms.push(term.clone()),
         }
     }
 

@@ -12,11 +12,11 @@ use rustc_hash::FxHashMap;
 
 use super::bitmap;
 use super::check::{Reading, Term};
-use super::clause::Tree;
 use super::column::{Column, Workspace};
 use super::paths::SlotId;
-use super::quick::Quick;
+use super::quick::{Quick, QuickTree};
 pub(super) use build::Draft;
+pub(super) use share::Selective;
 
 /// Up to so many gates are all asked; of more, those whose field the event has.
 const FEW_GATES: usize = 24;
@@ -38,7 +38,7 @@ pub(super) struct Partition {
     /// What gates and columns do not answer, of all clauses.
     tests: Vec<Quick>,
     terms: Vec<Term>,
-    trees: Vec<Tree>,
+    trees: Vec<QuickTree>,
 }
 
 /// What is checked of a clause that is left over: ranges of the partition's tests and trees.
@@ -130,7 +130,7 @@ impl Partition {
         tests.all(|test| test.holds(event, &self.terms))
             && part(&self.trees, &clause.trees)
                 .iter()
-                .all(|tree| tree.holds(event))
+                .all(|tree| tree.holds(event, &self.terms))
     }
 }
 

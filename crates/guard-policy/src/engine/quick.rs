@@ -4,6 +4,7 @@ use guard_domain::{Operator, Quantifier};
 use ipnet::IpNet;
 
 use super::check::{Reading, Term};
+use super::clause::Tree;
 use super::paths::SlotId;
 use super::scan::Elements;
 use super::slots::{Kind as Slotted, View};
@@ -48,8 +49,40 @@ enum Kind {
     Other,
 }
 
+/// Alternatives and conjunctions of such tests.
+#[derive(Debug)]
+pub(super) enum QuickTree {
+    All(Box<[QuickTree]>),
+    Any(Box<[QuickTree]>),
+    Test(Quick),
+}
+
+impl QuickTree {
+    /// The quick form of a condition; the whole tests go to `terms`.
+    pub(super) fn new(tree: &Tree, terms: &mut Vec<Term>) -> Self {
+        let mut each = |list: &[Tree]| list.iter().map(|tree| Self::new(tree, terms)).collect();
+        match tree {
+            Tree::All(list) => Self::All(each(list)),
+            Tree::Any(list) => Self::Any(each(list)),
+            Tree::Test(term) => Self::Test(Quick::new(term, terms)),
+        }
+    }
+
+    /// Whether it holds; `terms` are the whole tests.
+    pub(super) fn holds(&self, event: &mut Reading<'_>, terms: &[Term]) -> bool {
+        match self {
+            Self::All(list) => list.iter().all(|tree| tree.holds(event, terms)),
+            Self::Any(list) => list.iter().any(|tree| tree.holds(event, terms)),
+            Self::Test(test) => test.holds(event, terms),
+        }
+    }
+}
+
 impl Quick {
-    pub(super) fn new(term: &Term, number: u32) -> Self {
+    /// The quick form of a test; the whole one goes to `terms`.
+    pub(super) fn new(term: &Term, terms: &mut Vec<Term>) -> Self {
+        let number = u32::try_from(terms.len()).unwrap_or(u32::MAX);
+        terms.push(term.clone());
         let kind = match &term.matcher.check {
             Check::Exists => Some(Kind::Exists),
             Check::Value(predicate) => {

@@ -11,7 +11,7 @@ use super::{Clause, Partition};
 use crate::engine::check::Term;
 use crate::engine::clause::{self, Tree};
 use crate::engine::column::{Column, Shape};
-use crate::engine::quick::Quick;
+use crate::engine::quick::{Quick, QuickTree};
 use crate::engine::{bitmap, column::Family};
 
 /// A clause, its rule, and the severity from which on it looks at events.
@@ -65,10 +65,13 @@ impl Partition {
         tests.sort_by_key(|term| std::cmp::Reverse(telling(term)));
         let (first_test, first_tree) = (length(&self.tests), length(&self.trees));
         for term in tests {
-            self.tests.push(Quick::new(term, length(&self.terms)));
-            self.terms.push(term.clone());
+            let test = Quick::new(term, &mut self.terms);
+            self.tests.push(test);
         }
-        self.trees.extend_from_slice(trees);
+        for tree in trees {
+            let tree = QuickTree::new(tree, &mut self.terms);
+            self.trees.push(tree);
+        }
         self.clauses.push(Clause {
             rank,
             tests: first_test..length(&self.tests),

@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use rustc_hash::FxHashMap;
 
 use crate::engine::check::Term;
+use crate::engine::clause::Tree;
+use crate::engine::column::Family;
 use crate::matcher::Check;
 use crate::matcher::predicate::{Predicate, Scalar};
 
@@ -63,5 +65,46 @@ fn each_wanted<'a>(term: &'a Term, mut tell: impl FnMut(Wanted<'a>)) {
         Predicate::Prefix(text) | Predicate::Suffix(text) => tell(Wanted::Text(&text.text)),
         Predicate::Cidr(networks) => networks.iter().map(Wanted::Network).for_each(tell),
         Predicate::Order(..) | Predicate::Between(..) | Predicate::Regex(_) => {}
+    }
+}
+
+/// Which tests few events pass, of all that must hold in some rule.
+pub(in crate::engine) struct Selective<'a> {
+    families: FxHashMap<Family, Popularity<'a>>,
+    rules: usize,
+}
+
+/// A test is selective if at most this share of events passes it.
+const SELECTIVE: f64 = 0.02;
+
+impl<'a> Selective<'a> {
+    pub(in crate::engine) fn of(trees: impl Iterator<Item = &'a Tree>) -> Self {
+        let mut tests: FxHashMap<Family, Vec<(u32, &Term)>> = FxHashMap::default();
+        let mut rules = 0;
+        for tree in trees {
+            rules += 1;
+            tree.plain(&mut |term| {
+                if let Some(family) = Family::of(term) {
+                    tests.entry(family).or_default().push((0, term));
+                }
+            });
+        }
+        let families = tests.into_iter();
+        let families = families.map(|(family, tests)| (family, Popularity::of(&tests)));
+        Self {
+            families: families.collect(),
+            rules,
+        }
+    }
+
+    /// Whether one of the tests that must hold is selective.
+    pub(in crate::engine) fn has_gate(&self, tree: &'a Tree) -> bool {
+        let mut has_gate = false;
+        tree.plain(&mut |term| {
+            let family = Family::of(term).filter(|_| !term.negated);
+            let popularity = family.and_then(|family| self.families.get(&family));
+            has_gate |= popularity.is_some_and(|known| known.share(term, self.rules) <= SELECTIVE);
+        });
+        has_gate
     }
 }
