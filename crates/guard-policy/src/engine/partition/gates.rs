@@ -6,7 +6,7 @@ use super::plan::Planned;
 use crate::engine::column::Family;
 
 /// Asking a gate, in checks.
-const COST: f64 = 2.5;
+const COST: f64 = 4.0;
 /// A gate passes at most this share of events.
 const MAX_SHARE: f64 = 0.4;
 /// What one in so many clauses could be brought in by is asked for every event; what fewer could, only if the field is there.
