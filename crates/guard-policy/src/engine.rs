@@ -25,6 +25,7 @@ use crate::condition::Compiled;
 use crate::malformed::MalformedEvent;
 use check::{Reading, Room};
 use clause::Tree;
+pub(crate) use partition::Costs;
 use partition::{Draft, Partition, Search, Selective};
 use paths::{PathTree, SlotId};
 use scan::Marks;
@@ -58,7 +59,10 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Compiles rules, in the order in which they decide. Disabled ones are left out.
-    pub(crate) fn new<'a>(rules: impl Iterator<Item = (&'a Rule, &'a Compiled)> + Clone) -> Self {
+    pub(crate) fn new<'a>(
+        rules: impl Iterator<Item = (&'a Rule, &'a Compiled)> + Clone,
+        costs: Costs,
+    ) -> Self {
         let mut fields = Vec::new();
         let roots = ["event_type", "severity"].map(FieldPath::parse);
         let [type_path, severity_path] = &roots;
@@ -87,9 +91,9 @@ impl Engine {
             by_type: split
                 .by_type
                 .iter()
-                .map(|(name, drafts)| ((*name).into(), Partition::new(drafts)))
+                .map(|(name, drafts)| ((*name).into(), Partition::new(drafts, costs)))
                 .collect(),
-            others: (!split.others.is_empty()).then(|| Partition::new(&split.others)),
+            others: (!split.others.is_empty()).then(|| Partition::new(&split.others, costs)),
             paths,
         }
     }

@@ -4,7 +4,7 @@ use guard_domain::{Action, Literal, Rule, RuleId, RuleMode};
 use thiserror::Error;
 
 use crate::condition::Compiled;
-use crate::engine::Engine;
+use crate::engine::{Costs, Engine};
 use crate::template::Template;
 
 /// A rule and its version.
@@ -78,16 +78,20 @@ impl RuleSet {
             .map(compile_rule)
             .collect::<Result<Vec<_>, _>>()?;
         rules.sort_by_key(|compiled| std::cmp::Reverse(compiled.rule.priority));
-        let engine = Engine::new(
-            rules
-                .iter()
-                .map(|compiled| (&compiled.rule, &compiled.condition)),
-        );
-        Ok(Self {
+        let mut set = Self {
             revision,
             rules,
-            engine,
-        })
+            engine: Engine::default(),
+        };
+        set.plan(Costs::MEASURED);
+        Ok(set)
+    }
+
+    /// Makes the engine anew. What its indexes cost decides which there are, and never what matches.
+    pub(crate) fn plan(&mut self, costs: Costs) {
+        let rules = self.rules.iter();
+        let rules = rules.map(|compiled| (&compiled.rule, &compiled.condition));
+        self.engine = Engine::new(rules, costs);
     }
 
     /// The revision; 0 for a set that is on no record.

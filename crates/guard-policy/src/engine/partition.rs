@@ -16,6 +16,7 @@ use super::column::{Column, Workspace};
 use super::paths::SlotId;
 use super::quick::{Quick, QuickTree};
 pub(super) use build::Draft;
+pub(crate) use plan::Costs;
 pub(super) use share::Selective;
 
 /// Up to so many gates are all asked; of more, those whose field the event has.

@@ -6,7 +6,7 @@
 
 use guard_domain::Severity;
 
-use super::plan::Plan;
+use super::plan::{Costs, Plan};
 use super::{Clause, Partition};
 use crate::engine::check::Term;
 use crate::engine::clause::{self, Tree};
@@ -24,8 +24,8 @@ pub(in crate::engine) struct Draft {
 
 impl Partition {
     /// Makes a partition of clauses, which come in the order of their rules.
-    pub(in crate::engine) fn new(drafts: &[Draft]) -> Self {
-        let plan = Plan::new(drafts);
+    pub(in crate::engine) fn new(drafts: &[Draft], costs: Costs) -> Self {
+        let plan = Plan::new(drafts, costs);
         let mut partition = Self {
             candidates: bitmap::collect(drafts.len(), (0..).zip(&plan.is_gated), |gated| !gated),
             by_severity: by_severity(drafts),

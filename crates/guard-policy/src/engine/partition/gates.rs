@@ -5,8 +5,6 @@ use rustc_hash::FxHashMap;
 use super::plan::Planned;
 use crate::engine::column::Family;
 
-/// Asking a gate, in checks.
-const COST: f64 = 4.0;
 /// A gate passes at most this share of events.
 const MAX_SHARE: f64 = 0.4;
 /// What one in so many clauses could be brought in by is asked for every event; what fewer could, only if the field is there.
@@ -21,12 +19,12 @@ struct Choice {
     test: usize,
 }
 
-/// Chooses a test of each clause; `None` where checking the clause for every event is no worse.
-pub(super) fn choose(clauses: &[Vec<Planned<'_>>]) -> Vec<Option<usize>> {
+/// Chooses a test of each clause, where asking a gate costs as much as so many checks; `None` where checking the clause for every event is no worse.
+pub(super) fn choose(clauses: &[Vec<Planned<'_>>], cost: f64) -> Vec<Option<usize>> {
     let (choices, sizes) = choices(clauses);
     let mut is_asked = vec![true; sizes.len()];
     // Gates are dropped one by one, those first that save least against the next best ones.
-    while let Some(least) = least_worth(&choices, &sizes, &is_asked) {
+    while let Some(least) = least_worth(&choices, &sizes, &is_asked, cost) {
         if let Some(asked) = is_asked.get_mut(least) {
             *asked = false;
         }
@@ -73,7 +71,12 @@ fn asked<'a>(choices: &'a [Choice], is_asked: &'a [bool]) -> impl Iterator<Item 
 }
 
 /// The gate that saves least, if it saves less than it costs.
-fn least_worth(choices: &[Vec<Choice>], sizes: &[usize], is_asked: &[bool]) -> Option<usize> {
+fn least_worth(
+    choices: &[Vec<Choice>],
+    sizes: &[usize],
+    is_asked: &[bool],
+    cost: f64,
+) -> Option<usize> {
     let mut saved = vec![0.0; sizes.len()];
     for choices in choices {
         let mut asked = asked(choices, is_asked);
@@ -88,5 +91,5 @@ fn least_worth(choices: &[Vec<Choice>], sizes: &[usize], is_asked: &[bool]) -> O
     let common = common.filter(|(_, ((_, size), asked))| **asked && !is_rare(**size));
     let least = common.min_by(|(_, ((a, _), _)), (_, ((b, _), _))| a.total_cmp(b));
     let (family, ((saved, _), _)) = least?;
-    (*saved < COST).then_some(family)
+    (*saved < cost).then_some(family)
 }

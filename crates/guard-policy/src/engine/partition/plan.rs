@@ -12,12 +12,27 @@ use crate::engine::check::Term;
 use crate::engine::clause::Clause;
 use crate::engine::column::Family;
 
-/// Asking a column, without its bitmap.
-const COLUMN_COST: f64 = 2.0;
 /// Intersecting so many words of a bitmap costs as much as a check.
 const WORDS_PER_CHECK: f64 = 16.0;
 /// More columns than these are not looked for.
 const MAX_COLUMNS: usize = 32;
+
+/// What asking an index costs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Costs {
+    /// Asking a gate.
+    pub(crate) gate: f64,
+    /// Asking a column, without its bitmap.
+    pub(crate) column: f64,
+}
+
+impl Costs {
+    /// As measured: checking a test of a candidate takes some ten nanoseconds, waiting for memory included.
+    pub(crate) const MEASURED: Self = Self {
+        gate: 4.0,
+        column: 2.0,
+    };
+}
 
 /// The tests of a family, with their clauses, in the order of these.
 pub(super) type Tests<'a> = Vec<(u32, &'a Term)>;
@@ -46,7 +61,7 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(drafts: &'a [Draft]) -> Self {
+    pub(super) fn new(drafts: &'a [Draft], costs: Costs) -> Self {
         let mut clauses: Vec<_> = drafts.iter().map(|draft| planned(&draft.clause)).collect();
         let popularity: BTreeMap<_, _> = by_family(&clauses)
             .into_iter()
@@ -69,14 +84,14 @@ impl<'a> Plan<'a> {
             gates: BTreeMap::new(),
             columns: Vec::new(),
         };
-        plan.choose_gates();
-        plan.choose_columns();
+        plan.choose_gates(costs);
+        plan.choose_columns(costs);
         plan
     }
 
     /// Gives each clause the gate that opens least often, of those that are worth asking.
-    fn choose_gates(&mut self) {
-        for (clause, at) in (0..).zip(gates::choose(&self.clauses)) {
+    fn choose_gates(&mut self, costs: Costs) {
+        for (clause, at) in (0..).zip(gates::choose(&self.clauses, costs.gate)) {
             let tests = self.clauses.get_mut(clause as usize);
             let test = tests.zip(at).and_then(|(tests, at)| tests.get_mut(at));
             let Some((test, family)) =
@@ -95,7 +110,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Takes columns, those first that throw most candidates out, while that saves more checks than it costs.
-    fn choose_columns(&mut self) {
+    fn choose_columns(&mut self, costs: Costs) {
         // How likely each clause is a candidate.
         let mut left: Vec<f64> = self
             .clauses
@@ -103,7 +118,8 @@ impl<'a> Plan<'a> {
             .zip(&self.is_gated)
             .map(likelihood)
             .collect();
-        let cost = COLUMN_COST + bitmap::words(left.len()) as f64 / WORDS_PER_CHECK;
+        let words = bitmap::words(left.len()) as f64;
+        let cost = costs.column * (1.0 + words / WORDS_PER_CHECK / 2.0);
         let mut families = by_layer(&self.clauses);
         while self.columns.len() < MAX_COLUMNS {
             let gain = |tests: &Vec<(u32, Planned<'a>)>| {
