@@ -228,3 +228,28 @@ fn the_analysis_says_nothing_that_is_not_so() {
         "{found:?}"
     );
 }
+
+#[test]
+fn each_of_several_tests_that_must_not_hold_is_asked_of_all_elements() {
+    let test = |value: &str| {
+        format!(r#"{{"field":"context.tags","op":"ne","value":"{value}","quantifier":"all"}}"#)
+    };
+    let rule = |id: usize| {
+        let tests = [test("a"), test("b")].join(",");
+        format!(r#"{{"id":"r-{id}","event_type":"*","action":"ignore","conditions":[{tests}]}}"#)
+    };
+    let rules: Vec<_> = (0..20).map(rule).collect();
+    let mut rules = compile(&format!(r#"{{"rules":[{}]}}"#, rules.join(",")));
+    for plan in PLANS {
+        rules.plan(plan);
+        for (tags, holds) in [
+            (r#"["a","b"]"#, true),
+            (r#"["b","b"]"#, false),
+            ("[]", true),
+        ] {
+            let event = format!(r#"{{"context":{{"tags":{tags}}}}}"#);
+            let found = rules.matches(event.as_bytes(), &mut Scratch::default());
+            assert_eq!(found.unwrap().count(), if holds { 20 } else { 0 }, "{tags}");
+        }
+    }
+}

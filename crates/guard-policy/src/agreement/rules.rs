@@ -46,6 +46,32 @@ const NETWORKS: [&str; 9] = [
 const PATTERNS: [&str; 7] = ["^a", "b", "^$", "[0-9]+", "^web-[0-9]$", ".", "(?i)abc"];
 const WILDCARDS: [&str; 7] = ["a*", "*c", "*b*", "?", "", "web-?", "*"];
 
+const OPERATORS: [&str; 23] = [
+    "eq",
+    "ne",
+    "in",
+    "not_in",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "between",
+    "prefix",
+    "not_prefix",
+    "suffix",
+    "not_suffix",
+    "contains",
+    "not_contains",
+    "wildcard",
+    "not_wildcard",
+    "regex",
+    "not_regex",
+    "cidr",
+    "not_cidr",
+    "exists",
+    "not_exists",
+];
+
 /// A rule file; some have few rules, so that they are checked one by one, some have many.
 pub(super) fn rule_file(source: &mut Source) -> String {
     let most = source.one(&[3, 12, 40, 90]);
@@ -78,7 +104,11 @@ fn rule(id: usize, source: &mut Source) -> String {
         r#","min_severity":"high""#,
     ]);
     let priority = source.below(3);
-    let conditions = source.list(0, 3, |source| condition(2, source));
+    let conditions = if source.percent(15) {
+        similar_tests(source)
+    } else {
+        source.list(0, 3, |source| condition(2, source))
+    };
     format!(
         r#"{{"id":"r-{id}","event_type":{event_type},"mode":"{mode}","priority":{priority}{severity},"action":"ignore","conditions":[{conditions}]}}"#
     )
@@ -100,62 +130,60 @@ fn condition(depth: usize, source: &mut Source) -> String {
 }
 
 fn test(source: &mut Source) -> String {
-    let operators = [
-        "eq",
-        "ne",
-        "in",
-        "not_in",
-        "gt",
-        "gte",
-        "lt",
-        "lte",
-        "between",
-        "prefix",
-        "not_prefix",
-        "suffix",
-        "not_suffix",
-        "contains",
-        "not_contains",
-        "wildcard",
-        "not_wildcard",
-        "regex",
-        "not_regex",
-        "cidr",
-        "not_cidr",
-        "exists",
-        "not_exists",
-    ];
-    let op = source.one(&operators);
-    let plain = op.strip_prefix("not_").unwrap_or(op);
-    let field = field(plain, source).replace('"', "\\\"");
-    let mut text = format!(r#"{{"field":"{field}","op":"{op}""#);
-    let takes_field = matches!(
-        plain,
-        "eq" | "ne" | "gt" | "gte" | "lt" | "lte" | "prefix" | "suffix" | "contains"
-    );
-    if takes_field && source.percent(25) {
-        let other = source.one(&[
-            "context.a",
-            "context.b",
-            "context.n",
-            "context.o.a",
-            "context.tags[0]",
-        ]);
-        text += &format!(r#","value_of":"{other}""#);
-    } else if plain != "exists" {
-        text += &format!(r#","value":{}"#, value(plain, source));
+    let kind = Kind::any(source);
+    kind.test(source)
+}
+
+/// Several tests of one kind on one field, as negations often come.
+fn similar_tests(source: &mut Source) -> String {
+    let kind = Kind::any(source);
+    source.list(2, 3, |source| kind.test(source))
+}
+
+/// All of a test but its value.
+struct Kind {
+    op: &'static str,
+    field: String,
+    flags: String,
+}
+
+impl Kind {
+    fn any(source: &mut Source) -> Self {
+        let op = source.one(&OPERATORS);
+        let plain = op.strip_prefix("not_").unwrap_or(op);
+        let field = field(plain, source).replace('"', "\\\"");
+        let mut flags = String::new();
+        let takes_field = matches!(
+            plain,
+            "eq" | "ne" | "gt" | "gte" | "lt" | "lte" | "prefix" | "suffix" | "contains"
+        );
+        if takes_field && source.percent(25) {
+            let other = source.one(&["context.a", "context.b", "context.n", "context.tags[0]"]);
+            flags += &format!(r#","value_of":"{other}""#);
+        }
+        let takes_case = matches!(
+            plain,
+            "eq" | "ne" | "in" | "prefix" | "suffix" | "contains" | "wildcard" | "regex"
+        );
+        if takes_case && source.percent(30) {
+            flags += r#","ignore_case":true"#;
+        }
+        if plain != "exists" && source.percent(30) {
+            flags += r#","quantifier":"all""#;
+        }
+        Self { op, field, flags }
     }
-    let takes_case = matches!(
-        plain,
-        "eq" | "ne" | "in" | "prefix" | "suffix" | "contains" | "wildcard" | "regex"
-    );
-    if takes_case && source.percent(30) {
-        text += r#","ignore_case":true"#;
+
+    fn test(&self, source: &mut Source) -> String {
+        let Self { op, field, flags } = self;
+        let plain = op.strip_prefix("not_").unwrap_or(op);
+        let value = match plain {
+            "exists" => String::new(),
+            _ if flags.contains("value_of") => String::new(),
+            _ => format!(r#","value":{}"#, value(plain, source)),
+        };
+        format!(r#"{{"field":"{field}","op":"{op}"{value}{flags}}}"#)
     }
-    if plain != "exists" && source.percent(30) {
-        text += r#","quantifier":"all""#;
-    }
-    text + "}"
 }
 
 /// A field, often one whose values are of the operator's kind.
