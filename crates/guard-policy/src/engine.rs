@@ -2,7 +2,7 @@
 //!
 //! One walk over the bytes of an event keeps the values of the paths that rules look at ([`scan`]). Rules are split by event
 //! type into partitions, and within a partition into clauses, one bit each ([`clause`], [`partition`]). An index per field and
-//! kind of test tells for a value which clauses are still possible ([`column`]); the few that all indexes leave are checked
+//! kind of test tells for a value which clauses are still possible ([`mod@column`]); the few that all indexes leave are checked
 //! test by test ([`check`]).
 
 mod bitmap;
