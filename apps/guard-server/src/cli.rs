@@ -44,7 +44,8 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum RulesCommand {
-    /// Say everything that is wrong with rule files; exit code 1 if anything is
+    /// Say everything that is wrong with rule files, and what analysis finds, such as rules that never decide; exit code 1 if
+    /// anything is an error: a warning is not
     Check {
         /// Files or folders; what `rules.path` names if none is given
         paths: Vec<PathBuf>,

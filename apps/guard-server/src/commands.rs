@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use guard_app::ports::{Clock, Random};
-use guard_policy::{
-    Finding, FindingLevel, ParsedRule, RuleFile, RuleSet, VersionedRule, analyse, run_tests,
-};
+use guard_policy::{Finding, FindingLevel, RuleFile, analyse, run_tests};
 
 use crate::config::{DatabaseUrl, Settings, report};
 use crate::rule_source::{self, DEFAULT_NAME, DEFAULT_RULES};
@@ -42,7 +40,7 @@ pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
 pub(crate) fn check_rules(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let (mut rules, mut tests, mut errors, mut warnings) = (0, 0, 0, 0);
     for file in read(settings, paths)? {
-        for finding in analyse(&compile(&file)?, &settings.fields) {
+        for finding in analyse(&file.compile()?, &settings.fields) {
             match finding.level {
                 FindingLevel::Error => errors += 1,
                 FindingLevel::Warning => warnings += 1,
@@ -82,22 +80,11 @@ fn placed(file: &RuleFile, finding: &Finding) -> String {
     )
 }
 
-fn compile(file: &RuleFile) -> anyhow::Result<RuleSet> {
-    let versioned = |parsed: &ParsedRule| VersionedRule {
-        rule: parsed.rule.clone(),
-        version: 1,
-    };
-    Ok(RuleSet::compile(
-        0,
-        file.rules.iter().map(versioned).collect(),
-    )?)
-}
-
 /// Runs the tests of rule files.
 pub(crate) fn test_rules(settings: &Settings, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let (mut failed, mut passed) = (0, 0);
     for file in read(settings, paths)? {
-        let rules = compile(&file)?;
+        let rules = file.compile()?;
         let failures = run_tests(&rules, &file.tests, &settings.event_types);
         for failure in &failures {
             println!("{failure}");

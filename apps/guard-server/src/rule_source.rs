@@ -169,7 +169,7 @@ fn is_rule_file(path: &Path) -> bool {
 mod tests {
     use super::*;
     use guard_domain::{ContactName, EventTypes};
-    use guard_policy::{FieldCatalogue, RuleSet, VersionedRule, analyse, run_tests};
+    use guard_policy::{FieldCatalogue, analyse, run_tests};
 
     fn catalogue() -> Catalogue {
         Catalogue {
@@ -181,12 +181,8 @@ mod tests {
 
     #[test]
     fn nothing_is_to_be_said_of_the_default_rules() {
-        let rules = read(None, &catalogue()).unwrap().remove(0).file.rules;
-        let versioned = rules.into_iter().map(|parsed| VersionedRule {
-            rule: parsed.rule,
-            version: 1,
-        });
-        let rules = RuleSet::compile(0, versioned.collect()).unwrap();
+        let file = read(None, &catalogue()).unwrap().remove(0).file;
+        let rules = file.compile().unwrap();
         assert_eq!(analyse(&rules, &FieldCatalogue::default()), []);
     }
 
@@ -194,11 +190,7 @@ mod tests {
     fn the_default_rules_pass_their_own_tests() {
         let rules = read(None, &catalogue()).unwrap().remove(0).file;
         assert!(rules.tests.len() >= 15);
-        let versioned = rules.rules.into_iter().map(|p| VersionedRule {
-            rule: p.rule,
-            version: 1,
-        });
-        let set = RuleSet::compile(1, versioned.collect()).unwrap();
+        let set = rules.compile().unwrap();
         assert_eq!(run_tests(&set, &rules.tests, &EventTypes::default()), []);
     }
 

@@ -6,7 +6,7 @@ use guard_domain::{Action, ContactName, Event, EventTypeSelector, EventTypes, Te
 use guard_policy::{
     Diagnostic, DiagnosticKind, FieldCatalogue, Finding, LoadError, MalformedEvent, ParsedRule,
     Pauses, RuleExplanation, RuleFile, RuleSet, SourceFormat, StandingState, Terms, Verdict,
-    VersionedRule, analyse, decide, explain,
+    analyse, decide, explain,
 };
 use thiserror::Error;
 
@@ -192,12 +192,7 @@ impl RuleManager {
         if !diagnostics.is_empty() {
             return Err(LoadError { diagnostics });
         }
-        let versioned = |parsed: ParsedRule| VersionedRule {
-            rule: parsed.rule,
-            version: 1,
-        };
-        let rules = file.rules.into_iter().map(versioned).collect();
-        RuleSet::compile(0, rules).map_err(|error| LoadError {
+        file.compile().map_err(|error| LoadError {
             diagnostics: vec![Diagnostic {
                 kind: DiagnosticKind::Language,
                 file: "rules".to_owned(),

@@ -14,7 +14,7 @@ mod workload;
 
 use std::io::Write;
 
-use guard_policy::{RuleFile, RuleSet, VersionedRule};
+use guard_policy::RuleFile;
 use workload::Workload;
 
 fn main() {
@@ -47,15 +47,8 @@ fn main() {
 /// What is allocated while rules are compiled and is still there afterwards, the rules themselves included.
 fn measure(workload: &Workload) -> i64 {
     let file = RuleFile::parse(&workload.name, &workload.rules, workload.format).unwrap();
-    let rules = file.rules.iter().map(|parsed| &parsed.rule);
     let mut kept = None;
-    let info = allocation_counter::measure(|| {
-        let versioned = rules.clone().map(|rule| VersionedRule {
-            rule: rule.clone(),
-            version: 1,
-        });
-        kept = Some(RuleSet::compile(1, versioned.collect()).unwrap());
-    });
+    let info = allocation_counter::measure(|| kept = Some(file.compile().unwrap()));
     drop(kept);
     info.bytes_current
 }

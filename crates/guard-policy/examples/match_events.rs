@@ -1,9 +1,8 @@
 //! Which rules match which events: `cargo run --example match_events -- RULES.yaml EVENTS.ndjson`.
 
 use std::error::Error;
-use std::sync::Arc;
 
-use guard_policy::{RuleFile, RuleSet, Scratch, SourceFormat, VersionedRule};
+use guard_policy::{RuleFile, Scratch, SourceFormat};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -15,12 +14,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let format =
         SourceFormat::of_file_name(&rules).ok_or("a rule file ends with .yaml, .yml or .json")?;
     let file = RuleFile::parse(&rules, &std::fs::read_to_string(&rules)?, format)?;
-    let versioned = file.rules.into_iter().map(|parsed| VersionedRule {
-        rule: parsed.rule,
-        version: 1,
-    });
-    // Shared by all threads; each has a scratch of its own.
-    let rules = Arc::new(RuleSet::compile(1, versioned.collect())?);
+    // Any number of threads can share the rules; each has a scratch of its own.
+    let rules = file.compile()?;
     let mut scratch = Scratch::default();
     for (line, event) in (1..).zip(std::fs::read_to_string(&events)?.lines()) {
         match rules.matches(event.as_bytes(), &mut scratch) {

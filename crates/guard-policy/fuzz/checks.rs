@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 
-use guard_policy::{RuleFile, RuleSet, Scratch, SourceFormat, VersionedRule};
+use guard_policy::{RuleFile, RuleSet, Scratch, SourceFormat};
 
 /// Reads a rule file; the first byte tells its format.
 pub(crate) fn rule_text(data: &[u8]) {
@@ -41,9 +41,11 @@ pub(crate) fn rule_text(data: &[u8]) {
     };
     let definitions = file.rules.iter().map(|parsed| parsed.definition.as_str());
     let again = RuleFile::parse_definitions(definitions).expect("definitions read back");
-    let rules: Vec<_> = file.rules.into_iter().map(|parsed| parsed.rule).collect();
-    assert_eq!(again, rules);
-    let set = compile(rules);
+    let rules = file.rules.iter().map(|parsed| &parsed.rule);
+    assert!(rules.eq(&again));
+    let set = file
+        .compile()
+        .expect("rules that were read can be compiled");
     let event = br#"{"event_type":"backup_failed","severity":"high","context":{"x":[1,"a"],"y":{"z":null}}}"#;
     assert_agreement(&set, event);
 }
@@ -54,17 +56,10 @@ pub(crate) fn event_bytes(data: &[u8]) {
         static RULES: RuleSet = {
             let text = include_str!("rules.yaml");
             let file = RuleFile::parse("rules.yaml", text, SourceFormat::Yaml).expect("the rules are right");
-            compile(file.rules.into_iter().map(|parsed| parsed.rule))
+            file.compile().expect("the rules are right")
         };
     }
     RULES.with(|rules| assert_agreement(rules, data));
-}
-
-fn compile(rules: impl IntoIterator<Item = guard_domain::Rule>) -> RuleSet {
-    let versioned = rules
-        .into_iter()
-        .map(|rule| VersionedRule { rule, version: 1 });
-    RuleSet::compile(1, versioned.collect()).expect("rules that were read can be compiled")
 }
 
 fn assert_agreement(rules: &RuleSet, event: &[u8]) {

@@ -14,8 +14,7 @@ use crate::condition::Compiled;
 use crate::document::Document;
 use crate::engine::Costs;
 use crate::{
-    FieldCatalogue, FindingKind, FindingLevel, RuleFile, RuleSet, Scratch, SourceFormat,
-    VersionedRule, analyse,
+    FieldCatalogue, FindingKind, FindingLevel, RuleFile, RuleSet, Scratch, SourceFormat, analyse,
 };
 use source::Source;
 
@@ -32,10 +31,12 @@ const PLANS: [Costs; 3] = [
     Costs {
         gate: f64::INFINITY,
         column: 0.0,
+        word: 0.0,
     },
     Costs {
         gate: 0.0,
         column: f64::INFINITY,
+        word: 0.0,
     },
 ];
 
@@ -47,11 +48,7 @@ fn setting(name: &str, default: u64) -> u64 {
 fn compile(text: &str) -> RuleSet {
     let file = RuleFile::parse("random", text, SourceFormat::Json);
     let file = file.unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let versioned = file.rules.into_iter().map(|parsed| VersionedRule {
-        rule: parsed.rule,
-        version: 1,
-    });
-    RuleSet::compile(1, versioned.collect()).unwrap()
+    file.compile().unwrap()
 }
 
 /// How often each kind of test held, and how often it did not.

@@ -98,7 +98,7 @@ impl fmt::Display for Finding {
 /// What is reported as an error is so for every event that the guard accepts. Not everything that is so is found.
 ///
 /// ```
-/// use guard_policy::{FieldCatalogue, RuleFile, RuleSet, SourceFormat, VersionedRule, analyse};
+/// use guard_policy::{FieldCatalogue, RuleFile, SourceFormat, analyse};
 ///
 /// let text = r#"
 /// rules:
@@ -106,8 +106,7 @@ impl fmt::Display for Finding {
 ///   - { id: some, event_type: backup_failed, action: { escalate: { to: default } } }
 /// "#;
 /// let file = RuleFile::parse("rules.yaml", text, SourceFormat::Yaml)?;
-/// let rules = file.rules.into_iter().map(|parsed| VersionedRule { rule: parsed.rule, version: 1 });
-/// let rules = RuleSet::compile(1, rules.collect())?;
+/// let rules = file.compile()?;
 ///
 /// let findings = analyse(&rules, &FieldCatalogue::default());
 /// assert_eq!(findings[0].kind.as_str(), "shadowed");

@@ -115,6 +115,7 @@ impl Engine {
         } = scratch;
         let text = scan::scan(event, &self.paths, marks, slots)?;
         let mut reading = Reading { text, slots, room };
+        // `Severity::parse` would write a sentence about an unknown word, which allocates.
         let severity = match reading.view(self.severity) {
             View::Text(word) => Severity::ALL
                 .iter()

@@ -1,7 +1,6 @@
 //! Which rules match an event.
 
 use std::cell::RefCell;
-use std::ops::ControlFlow;
 
 use guard_domain::{FieldPath, RuleId, RuleMode, Severity};
 
@@ -39,11 +38,18 @@ impl RuleSet {
     /// # Errors
     /// [`MalformedEvent`] when the text is not a JSON object that can be evaluated.
     pub fn evaluate(&self, event: &str) -> Result<Evaluation, MalformedEvent> {
-        let ranks = SCRATCH.with_borrow_mut(|scratch| self.ranks(event.as_bytes(), scratch))?;
+        SCRATCH.with_borrow_mut(|scratch| {
+            let ranks = self.ranks(event.as_bytes(), scratch)?;
+            self.evaluation(event, ranks)
+        })
+    }
+
+    fn evaluation(&self, event: &str, ranks: &[u32]) -> Result<Evaluation, MalformedEvent> {
         let matched = || {
             ranks
                 .iter()
-                .filter_map(|rank| Some((*rank, self.get(*rank)?)))
+                .map(|rank| *rank as usize)
+                .filter_map(|rank| Some((rank, self.get(rank)?)))
         };
         // The event is read once more only for what is kept apart by its values.
         let is_apart = matched().any(|(_, compiled)| compiled.rule.keeps_values_apart());
@@ -65,15 +71,6 @@ impl RuleSet {
             });
         }
         Ok(evaluation)
-    }
-
-    fn ranks(&self, event: &[u8], scratch: &mut Scratch) -> Result<Vec<usize>, MalformedEvent> {
-        let mut ranks = Vec::new();
-        self.engine().find(event, scratch, |rank| {
-            ranks.push(rank as usize);
-            ControlFlow::Continue(())
-        })?;
-        Ok(ranks)
     }
 }
 

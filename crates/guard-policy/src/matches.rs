@@ -49,6 +49,19 @@ impl RuleSet {
         event: &[u8],
         scratch: &'s mut Scratch,
     ) -> Result<Matches<'r, 's>, MalformedEvent> {
+        let ranks = self.ranks(event, scratch)?;
+        Ok(Matches {
+            rules: self,
+            ranks: ranks.iter(),
+        })
+    }
+
+    /// The ranks of the rules that match, in ascending order.
+    pub(crate) fn ranks<'s>(
+        &self,
+        event: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [u32], MalformedEvent> {
         let mut found = std::mem::take(&mut scratch.found);
         found.clear();
         let outcome = self.engine().find(event, scratch, |rank| {
@@ -56,10 +69,7 @@ impl RuleSet {
             ControlFlow::Continue(())
         });
         scratch.found = found;
-        outcome.map(|()| Matches {
-            rules: self,
-            ranks: scratch.found.iter(),
-        })
+        outcome.map(|()| scratch.found.as_slice())
     }
 
     /// Finds the first rule that matches an event and may act: of mode `active` or `dry_run`. It stops there, which is

@@ -19,6 +19,7 @@ use thiserror::Error;
 pub use node::Place;
 pub use test::RuleTest;
 
+use crate::rule_set::{CompileError, RuleSet, VersionedRule};
 use node::Node;
 use reader::Reader;
 
@@ -241,6 +242,18 @@ impl RuleFile {
         }
         diagnostics.extend(file.repeated_ids());
         (file, diagnostics)
+    }
+
+    /// Compiles its rules: each as its first version, in a set that is on no record (revision 0).
+    ///
+    /// # Errors
+    /// None for a file that was read; [`CompileError`] if its rules have been changed since to ones that cannot be compiled.
+    pub fn compile(&self) -> Result<RuleSet, CompileError> {
+        let first = |parsed: &ParsedRule| VersionedRule {
+            rule: parsed.rule.clone(),
+            version: 1,
+        };
+        RuleSet::compile(0, self.rules.iter().map(first).collect())
     }
 
     /// Reads [definitions](ParsedRule::definition) back.

@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 mod tests {
-    use crate::{RuleFile, RuleSet, Scratch, SourceFormat, VersionedRule};
+    use crate::{RuleFile, RuleSet, Scratch, SourceFormat};
 
     const TABLE: &str = include_str!("truth_table.md");
 
@@ -40,11 +40,7 @@ mod tests {
         let rules: Vec<_> = conditions.iter().enumerate().map(rule).collect();
         let text = format!("rules: [{}]", rules.join(",\n"));
         let file = RuleFile::parse("table", &text, SourceFormat::Yaml).unwrap();
-        let rules = file.rules.into_iter().map(|parsed| VersionedRule {
-            rule: parsed.rule,
-            version: 1,
-        });
-        RuleSet::compile(1, rules.collect()).unwrap()
+        file.compile().unwrap()
     }
 
     fn event(value: &str) -> String {

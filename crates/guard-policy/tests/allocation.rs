@@ -1,7 +1,7 @@
 //! Evaluating allocates nothing where nothing matches.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use guard_policy::{RuleFile, RuleSet, Scratch, SourceFormat, VersionedRule};
+use guard_policy::{RuleFile, RuleSet, Scratch, SourceFormat};
 
 /// Rules of every kind but `regex` and `wildcard`, enough of each that they are looked up by gates and columns, and few
 /// enough events match.
@@ -37,11 +37,7 @@ fn rules() -> RuleSet {
         .collect();
     let text = format!(r#"{{"rules":[{}]}}"#, rules.join(","));
     let file = RuleFile::parse("rules", &text, SourceFormat::Json).unwrap();
-    let rules = file.rules.into_iter().map(|parsed| VersionedRule {
-        rule: parsed.rule,
-        version: 1,
-    });
-    RuleSet::compile(1, rules.collect()).unwrap()
+    file.compile().unwrap()
 }
 
 const EVENTS: [&str; 4] = [

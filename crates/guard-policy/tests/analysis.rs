@@ -2,23 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use guard_domain::{EventType, FieldPath};
-use guard_policy::{
-    FieldCatalogue, FindingLevel, RuleFile, RuleSet, SourceFormat, VersionedRule, analyse,
-};
+use guard_policy::{FieldCatalogue, RuleFile, SourceFormat, analyse};
 
 /// The findings about rules, as `rule kind level pointer`.
 fn findings(rules: &str, fields: &FieldCatalogue) -> Vec<String> {
     let file = RuleFile::parse("rules.yaml", rules, SourceFormat::Yaml).unwrap();
-    let rules = file.rules.into_iter().map(|parsed| VersionedRule {
-        rule: parsed.rule,
-        version: 1,
-    });
-    let rules = RuleSet::compile(1, rules.collect()).unwrap();
+    let rules = file.compile().unwrap();
     let text = |finding: &guard_policy::Finding| {
-        let level = match finding.level {
-            FindingLevel::Error => "error",
-            FindingLevel::Warning => "warning",
-        };
+        let level = finding.level.as_str();
         let kind = finding.kind.as_str();
         let line = format!("{} {kind} {level} {}", finding.rule_id, finding.pointer);
         line.trim_end().to_owned()

@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_domain::{DecisionKind, Event, EventTypes, RuleId, timestamp};
 use guard_policy::{
-    Pauses, RuleFile, RuleSet, SourceFormat, Standing, StandingState, Terms, Verdict,
-    VersionedRule, decide, explain, run_tests, simulate,
+    Pauses, RuleFile, RuleSet, SourceFormat, Standing, StandingState, Terms, Verdict, decide,
+    explain, run_tests, simulate,
 };
 
 /// Acts on the third failure of a host within ten minutes.
@@ -16,11 +16,7 @@ const LOG: &str =
 fn rules(yaml: &str) -> RuleSet {
     let text = format!("rules:\n{yaml}");
     let file = RuleFile::parse("rules", &text, SourceFormat::Yaml).unwrap();
-    let rules = file.rules.into_iter().map(|parsed| VersionedRule {
-        rule: parsed.rule,
-        version: 1,
-    });
-    RuleSet::compile(1, rules.collect()).unwrap()
+    file.compile().unwrap()
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {

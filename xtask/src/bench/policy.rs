@@ -59,7 +59,9 @@ pub(crate) fn run(options: &Policy) -> anyhow::Result<()> {
 
 /// Runs one of the benchmarks of guard-policy, and reads its results.
 fn measure(bench: &str, options: &Policy) -> anyhow::Result<Vec<Map<String, Value>>> {
-    let results = root().join("target").join(format!("bench-{bench}.ndjson"));
+    let folder = root().join("target");
+    std::fs::create_dir_all(&folder).context("the folder `target` cannot be created")?;
+    let results = folder.join(format!("bench-{bench}.ndjson"));
     if results.exists() {
         std::fs::remove_file(&results).context("the last results cannot be removed")?;
     }

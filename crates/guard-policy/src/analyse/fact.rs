@@ -18,11 +18,16 @@ pub(super) struct Fact {
     pub(super) negated: bool,
     /// Where it stands in the rule.
     pub(super) pointer: String,
-    /// What it says.
-    pub(super) words: String,
+    /// As its author wrote it.
+    pub(super) test: Test,
 }
 
 impl Fact {
+    /// What it says, in words.
+    pub(super) fn words(&self) -> String {
+        format!("`{}`", crate::explain::in_words(&self.test))
+    }
+
     pub(super) fn field(&self) -> &FieldPath {
         &self.matcher.field
     }
@@ -91,6 +96,6 @@ fn one_of<'a>(field: &str, values: impl Iterator<Item = &'a str>) -> Option<Fact
         matcher: Arc::new(Matcher::compile(&test).ok()?),
         negated: false,
         pointer: format!("/{field}"),
-        words: crate::explain::in_words(&test),
+        test,
     })
 }

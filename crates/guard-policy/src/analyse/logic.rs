@@ -76,10 +76,16 @@ fn passing(first: &Fact, second: &Fact) -> bool {
         (Check::Value(first_predicate), Check::Value(second_predicate)) => {
             // Where all elements pass there is one, so that some do.
             let quantifiers = first.is_all() || !second.is_all();
-            quantifiers && is_within(first_predicate, second_predicate)
+            quantifiers && (is_same(first, second) || is_within(first_predicate, second_predicate))
         }
         _ => false,
     }
+}
+
+/// Whether they test the same, whatever their quantifier: a pattern is within no other one but itself.
+fn is_same(first: &Fact, second: &Fact) -> bool {
+    let asked = |fact: &Fact| (fact.test.operator, fact.test.ignore_case);
+    asked(first) == asked(second) && first.test.operand == second.test.operand
 }
 
 /// Whether each value that passes the first passes the second.
@@ -117,7 +123,6 @@ fn is_within(first: &Predicate, second: &Predicate) -> bool {
         (Predicate::Suffix(a), Predicate::Suffix(b)) => {
             a.ignore_case == b.ignore_case && a.text.ends_with(&b.text)
         }
-        (Predicate::Regex(a), Predicate::Regex(b)) => a.as_str() == b.as_str() && same_flags(a, b),
         (Predicate::Cidr(a), Predicate::Cidr(b)) => a
             .iter()
             .all(|inner| b.iter().any(|outer| outer.contains(inner))),
@@ -126,11 +131,6 @@ fn is_within(first: &Predicate, second: &Predicate) -> bool {
             _ => false,
         },
     }
-}
-
-/// A regular expression does not tell its flags: only ones without letters are sure to be the same.
-fn same_flags(a: &regex::Regex, b: &regex::Regex) -> bool {
-    std::ptr::eq(a, b) || !a.as_str().chars().any(char::is_alphabetic)
 }
 
 /// Whether no value passes both.

@@ -1,19 +1,43 @@
 //! Rules that have no turn.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use guard_domain::{Action, EventTypeSelector, FieldPath, Rule, Severity};
 
-use super::structure::{Structure, Tree};
+use super::fact::Fact;
+use super::structure::{Structure, Tree, always};
 use super::{Finding, FindingKind, FindingLevel, finding};
+use crate::matcher::predicate::{Predicate, Scalar};
 use crate::rule_set::CompiledRule;
 
-/// The rules that could shadow later ones, by one of the fields that they test; those that test none alone are under
-/// nothing.
+/// The rules that could shadow later ones.
 #[derive(Default)]
 pub(super) struct Shadows {
     rules: Vec<Earlier>,
-    by_field: HashMap<Option<FieldPath>, Vec<usize>>,
+    /// By what a rule that one of them shadows must say.
+    by_key: HashMap<Key, Vec<usize>>,
+}
+
+/// Something that a rule says of a field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// Nothing in particular.
+    Nothing,
+    /// Something.
+    Field(FieldPath),
+    /// That it equals this, among others perhaps.
+    Value(FieldPath, Scalar),
+}
+
+/// What a fact looks for, if it is equality.
+fn values(fact: &Fact) -> &[Scalar] {
+    match fact.predicate() {
+        Some(Predicate::OneOf {
+            scalars,
+            ignore_case: false,
+        }) if !fact.negated => scalars,
+        _ => &[],
+    }
 }
 
 struct Earlier {
@@ -30,18 +54,12 @@ impl Shadows {
         if rule.window.is_some() || rule.grace.is_some() || rule.approval.is_some() {
             return;
         }
-        // Any of its fields will do, since a rule that it shadows has facts about all of them.
-        let field = structure.tree.iter().find_map(|tree| match tree {
-            Tree::Fact(fact) => Some(fact.field().clone()),
-            Tree::All(_) | Tree::Any(..) => None,
-        });
         // An undelivered execution holds back a rule that runs a playbook, so that later ones have a turn.
         let runs = matches!(rule.action, Action::TriggerPlaybook { .. });
         let takes_all = rule.cooldown_minutes == 0 && rule.budget.is_none() && !runs;
-        self.by_field
-            .entry(field)
-            .or_default()
-            .push(self.rules.len());
+        for key in needed(&structure.tree) {
+            self.by_key.entry(key).or_default().push(self.rules.len());
+        }
         self.rules.push(Earlier {
             rule: rule.clone(),
             tree: structure.tree.clone(),
@@ -52,23 +70,21 @@ impl Shadows {
     /// Says which earlier rule takes all events of a rule.
     pub(super) fn find(&self, compiled: &CompiledRule, structure: &Structure) -> Option<Finding> {
         let rule = &compiled.rule;
-        let fields = structure
-            .facts
-            .iter()
-            .map(|fact| Some(fact.field().clone()));
-        let mut fields: Vec<_> = fields.chain([None]).collect();
-        fields.sort_unstable();
-        fields.dedup();
-        let known = fields
-            .iter()
-            .filter_map(|field| self.by_field.get(field))
-            .flatten();
-        let earlier = known.filter_map(|at| self.rules.get(*at));
-        let mut covering: Vec<&Earlier> = earlier
-            .filter(|earlier| earlier.covers(rule, structure))
+        let said = structure.facts.iter().flat_map(|fact| {
+            let value = values(fact).first();
+            let value = value.map(|value| Key::Value(fact.field().clone(), value.clone()));
+            [Some(Key::Field(fact.field().clone())), value]
+        });
+        let keys = said.flatten().chain([Key::Nothing]);
+        let known: BTreeSet<usize> = keys
+            .filter_map(|key| self.by_key.get(&key))
+            .flatten()
+            .copied()
             .collect();
-        covering.sort_by_key(|earlier| !earlier.takes_all);
-        let first = covering.first()?;
+        let earlier = known.into_iter().filter_map(|at| self.rules.get(at));
+        let covering = earlier.filter(|earlier| earlier.covers(rule, structure));
+        // One that takes all is worse than one that may be held back.
+        let first = covering.min_by_key(|earlier| !earlier.takes_all)?;
         let by = &first.rule.id;
         let (level, detail) = if first.takes_all {
             let detail = format!(
@@ -83,6 +99,23 @@ impl Shadows {
         };
         Some(finding(rule, "", (FindingKind::Shadowed, level), detail))
     }
+}
+
+/// The keys of which a rule must say one to be shadowed by one with these conditions. One of its facts will do, best one that
+/// asks for a value.
+fn needed(tree: &[Tree]) -> Vec<Key> {
+    let facts = || {
+        tree.iter().filter_map(|tree| match tree {
+            Tree::Fact(fact) if !always(fact) => Some(fact),
+            Tree::Fact(_) | Tree::All(_) | Tree::Any(..) => None,
+        })
+    };
+    if let Some(fact) = facts().find(|fact| !values(fact).is_empty()) {
+        let key = |value: &Scalar| Key::Value(fact.field().clone(), value.clone());
+        return values(fact).iter().map(key).collect();
+    }
+    let field = facts().next().map(|fact| Key::Field(fact.field().clone()));
+    vec![field.unwrap_or(Key::Nothing)]
 }
 
 impl Earlier {

@@ -101,7 +101,7 @@ impl Tree {
                 matcher: matcher.clone(),
                 negated: test.negated != negate,
                 pointer: pointer.to_owned(),
-                words: crate::explain::in_words(test),
+                test: test.clone(),
             }),
             // A condition and its compiled form have one shape.
             _ => Self::All(Vec::new()),
@@ -161,12 +161,8 @@ fn all(list: &[Tree], known: &[Fact], found: &mut Vec<Found>) -> Truth {
 fn add(facts: &mut Vec<Fact>, fact: Fact, found: &mut Vec<Found>) -> Truth {
     let mut truth = alone(&fact, found);
     let words = |fact: &Fact| {
-        let not = if fact.negated != fact.matcher.negated {
-            "not "
-        } else {
-            ""
-        };
-        format!("{not}`{}`", fact.words)
+        let is_turned = fact.negated != fact.matcher.negated;
+        format!("{}{}", if is_turned { "not " } else { "" }, fact.words())
     };
     if let Some(other) = facts.iter().find(|known| exclude(known, &fact)) {
         let detail = format!("{} and {} exclude each other", words(other), words(&fact));
@@ -190,19 +186,19 @@ fn add(facts: &mut Vec<Fact>, fact: Fact, found: &mut Vec<Found>) -> Truth {
 /// What is known of a fact by itself.
 fn alone(fact: &Fact, found: &mut Vec<Found>) -> Truth {
     if always(fact) {
-        let detail = format!("`{}` holds for every event; leave it out", fact.words);
+        let detail = format!("{} holds for every event; leave it out", fact.words());
         found.push((fact.pointer.clone(), FindingKind::AlwaysTrue, detail));
         return Truth::Always;
     }
     if never(fact) {
-        let detail = format!("`{}` holds for no event", fact.words);
+        let detail = format!("{} holds for no event", fact.words());
         found.push((fact.pointer.clone(), FindingKind::NeverTrue, detail));
         return Truth::Never;
     }
     Truth::Sometimes
 }
 
-fn always(fact: &Fact) -> bool {
+pub(super) fn always(fact: &Fact) -> bool {
     if fact.negated {
         return is_impossible(fact);
     }

@@ -9,7 +9,7 @@ use guard_domain::{Operator, Quantifier};
 use super::paths::SlotId;
 use super::scan::Elements;
 use super::slots::{Slots, View};
-use crate::matcher::predicate::{Predicate, Scalar, Text};
+use crate::matcher::predicate::{Predicate, Scalar, Text, ordered};
 use crate::matcher::{Check, Matcher};
 use crate::number::{Number, NumberView};
 
@@ -245,16 +245,6 @@ fn compares(
         (_, Operand::Number(bound), View::Number(text)) => {
             ordered(operator, NumberView::parse(text).compare(bound))
         }
-        _ => false,
-    }
-}
-
-fn ordered(operator: Operator, ordering: Ordering) -> bool {
-    match operator {
-        Operator::Gt => ordering.is_gt(),
-        Operator::Gte => ordering.is_ge(),
-        Operator::Lt => ordering.is_lt(),
-        Operator::Lte => ordering.is_le(),
         _ => false,
     }
 }

@@ -114,7 +114,6 @@ impl Column {
         let view = event.slots.view(self.family.slot, event.text);
         work.hits.clear();
         match view {
-            View::Missing | View::Object if self.family.shape != Shape::Exists => {}
             View::Missing => {}
             View::Array(text) if self.family.shape != Shape::Exists => {
                 return self.narrow_by_array(text, event.room, work, candidates);
@@ -138,30 +137,39 @@ impl Column {
         work: &mut Workspace,
         candidates: &mut [u64],
     ) {
+        if !self.family.all {
+            self.find_elements(array, room, &mut work.hits);
+            self.flips.union(&work.hits, &mut work.flips);
+            return self.flips.intersect_flipped(&work.flips, candidates);
+        }
         let mut buffer = std::mem::take(&mut room.element);
         let mut elements = Elements::of(array);
-        if self.family.all {
-            let mut first = true;
-            work.flips.clear();
-            while let Some(element) = elements.next(&mut buffer) {
-                work.hits.clear();
-                self.find(element, true, room, &mut work.hits);
-                self.flips.union(&work.hits, &mut work.of_element);
-                if std::mem::take(&mut first) {
-                    work.flips.clone_from(&work.of_element);
-                } else {
-                    bitmap::intersect(&mut work.flips, &work.of_element);
-                }
+        let mut first = true;
+        work.flips.clear();
+        while let Some(element) = elements.next(&mut buffer) {
+            work.hits.clear();
+            self.find(element, true, room, &mut work.hits);
+            self.flips.union(&work.hits, &mut work.of_element);
+            if std::mem::take(&mut first) {
+                work.flips.clone_from(&work.of_element);
+            } else {
+                bitmap::intersect(&mut work.flips, &work.of_element);
             }
-            work.flips.resize(candidates.len(), 0);
-        } else {
-            while let Some(element) = elements.next(&mut buffer) {
-                self.find(element, true, room, &mut work.hits);
-            }
-            self.flips.union(&work.hits, &mut work.flips);
         }
+        // An array without elements flips nothing.
+        work.flips.resize(candidates.len(), 0);
         room.element = buffer;
         self.flips.intersect_flipped(&work.flips, candidates);
+    }
+
+    /// The entries of all elements of an array.
+    fn find_elements(&self, array: &str, room: &mut Room, hits: &mut Vec<EntryId>) {
+        let mut buffer = std::mem::take(&mut room.element);
+        let mut elements = Elements::of(array);
+        while let Some(element) = elements.next(&mut buffer) {
+            self.find(element, true, room, hits);
+        }
+        room.element = buffer;
     }
 
     /// Adds the clauses whose test passes, for a column of tests that must hold.
@@ -185,12 +193,7 @@ impl Column {
         match view {
             View::Array(text) if self.family.shape != Shape::Exists => {
                 // If all elements must pass, one that does is needed all the same.
-                let mut buffer = std::mem::take(&mut event.room.element);
-                let mut elements = Elements::of(text);
-                while let Some(element) = elements.next(&mut buffer) {
-                    self.find(element, true, event.room, &mut work.hits);
-                }
-                event.room.element = buffer;
+                self.find_elements(text, event.room, &mut work.hits);
             }
             _ => self.find(view, false, event.room, &mut work.hits),
         }
@@ -239,7 +242,7 @@ impl Column {
             (Index::Suffix(affixes), View::Text(text)) => {
                 hits.extend(affixes.find_suffix(self.folded(text, room)));
             }
-            (Index::Range(cuts), View::Number(text)) => hits.extend(cuts.find_number(text)),
+            (Index::Range(cuts), View::Number(text)) => hits.extend(cuts.find(text)),
             (Index::Networks { v4, v6 }, View::Text(text)) => {
                 hits.extend(match parse_address(text) {
                     Some(IpAddr::V4(address)) => v4.find(&address.to_bits()),

@@ -169,7 +169,8 @@ impl Predicate {
     }
 }
 
-fn ordered(operator: Operator, ordering: Ordering) -> bool {
+/// Whether an ordering is the one that an operator asks for.
+pub(crate) fn ordered(operator: Operator, ordering: Ordering) -> bool {
     match operator {
         Operator::Gt => ordering.is_gt(),
         Operator::Gte => ordering.is_ge(),

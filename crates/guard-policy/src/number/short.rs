@@ -57,9 +57,6 @@ impl ShortNumber {
                 digit => mantissa.push(digit & 0x0f)?,
             }
         }
-        let Some(padding) = 10_u64.checked_pow(MAX_DIGITS - mantissa.count) else {
-            return Some(Self(0));
-        };
         if mantissa.count == 0 {
             return Some(Self(0));
         }
@@ -67,8 +64,8 @@ impl ShortNumber {
         if !(-MAX_POWER..=MAX_POWER).contains(&power) {
             return None;
         }
-        let magnitude =
-            (i128::from(power + BIAS) << 64) | i128::from(mantissa.digits.wrapping_mul(padding));
+        let digits = mantissa.digits * 10_u64.pow(MAX_DIGITS - mantissa.count);
+        let magnitude = (i128::from(power + BIAS) << 64) | i128::from(digits);
         Some(Self(if negative { -magnitude } else { magnitude }))
     }
 }

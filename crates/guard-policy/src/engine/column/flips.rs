@@ -126,8 +126,6 @@ impl Flips {
 /// Makes entries.
 pub(super) struct FlipsBuilder {
     flips: Flips,
-    /// The newest bitmap, by its first word.
-    newest: usize,
     /// More bits than these are a bitmap of their own.
     most_toggles: usize,
 }
@@ -153,7 +151,6 @@ impl FlipsBuilder {
                 }],
                 toggles: Vec::new(),
             },
-            newest: 0,
             // A bitmap is then at most eight times as large as the list it stands for.
             most_toggles: if is_gate {
                 words * 2
@@ -182,7 +179,7 @@ impl FlipsBuilder {
     pub(super) fn row(&mut self, changes: &[Vec<u32>]) -> Vec<EntryId> {
         let mut now = self.flips.rest().to_vec();
         let mut difference: Vec<u32> = Vec::new();
-        self.newest = 0;
+        let mut newest = 0;
         let mut last = Flips::REST;
         let mut entries = Vec::with_capacity(changes.len());
         for changed in changes {
@@ -195,10 +192,10 @@ impl FlipsBuilder {
                     }
                 }
                 if difference.len() > self.most_toggles {
-                    self.newest = self.keep(&now);
+                    newest = self.keep(&now);
                     difference.clear();
                 }
-                last = self.push(self.newest, &difference);
+                last = self.push(newest, &difference);
             }
             entries.push(last);
         }

@@ -203,10 +203,6 @@ impl Intervals<NumberCuts> {
             }
         })
     }
-
-    pub(super) fn find_number(&self, text: &str) -> Option<EntryId> {
-        self.find(text)
-    }
 }
 
 /// The networks that tests name, by the addresses in them.

@@ -19,7 +19,8 @@ struct Choice {
     test: usize,
 }
 
-/// Chooses a test of each clause, where asking a gate costs as much as so many checks; `None` where checking the clause for every event is no worse.
+/// Chooses a test of each clause, where asking a gate costs as much as so many checks. `None` where checking the clause for
+/// every event is no worse.
 pub(super) fn choose(clauses: &[Vec<Planned<'_>>], cost: f64) -> Vec<Option<usize>> {
     let (choices, sizes) = choices(clauses);
     let mut is_asked = vec![true; sizes.len()];

@@ -12,8 +12,6 @@ use crate::engine::check::Term;
 use crate::engine::clause::Clause;
 use crate::engine::column::Family;
 
-/// Intersecting so many words of a bitmap costs as much as a check.
-const WORDS_PER_CHECK: f64 = 16.0;
 /// More columns than these are not looked for.
 const MAX_COLUMNS: usize = 32;
 
@@ -24,6 +22,8 @@ pub(crate) struct Costs {
     pub(crate) gate: f64,
     /// Asking a column, without its bitmap.
     pub(crate) column: f64,
+    /// Intersecting a word of a bitmap.
+    pub(crate) word: f64,
 }
 
 impl Costs {
@@ -31,6 +31,7 @@ impl Costs {
     pub(crate) const MEASURED: Self = Self {
         gate: 4.0,
         column: 2.0,
+        word: 1.0 / 16.0,
     };
 }
 
@@ -119,7 +120,7 @@ impl<'a> Plan<'a> {
             .map(likelihood)
             .collect();
         let words = bitmap::words(left.len()) as f64;
-        let cost = costs.column * (1.0 + words / WORDS_PER_CHECK / 2.0);
+        let cost = costs.column + costs.word * words;
         let mut families = by_layer(&self.clauses);
         while self.columns.len() < MAX_COLUMNS {
             let gain = |tests: &Vec<(u32, Planned<'a>)>| {
