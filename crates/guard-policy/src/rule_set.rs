@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::condition::Compiled;
 use crate::engine::{Costs, Engine};
+use crate::evaluate::Match;
 use crate::template::Template;
 
 /// A rule and its version.
@@ -123,6 +124,15 @@ impl RuleSet {
 
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Whether the past can hold the rule of a match back: by its cooldown, or by an execution of it that is undelivered.
+    /// What is paused holds every rule back.
+    #[must_use]
+    pub fn holds_back(&self, found: &Match) -> bool {
+        self.get(found.rank).is_some_and(|compiled| {
+            compiled.rule.cooldown_minutes > 0 || compiled.rule.playbook().is_some()
+        })
     }
 
     pub(crate) fn get(&self, rank: usize) -> Option<&CompiledRule> {

@@ -8,23 +8,32 @@ use thiserror::Error;
 /// Why a database cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The file cannot be opened or created.
-    #[error("the database `{path}` cannot be opened")]
+    /// The file cannot be opened or created, or the server cannot be reached.
+    #[error("the database `{database}` cannot be opened")]
     Connect {
-        /// The file.
-        path: PathBuf,
+        /// The file, or where the server is.
+        database: String,
         /// Why.
         #[source]
         source: sqlx::Error,
     },
     /// The schema cannot be brought up to date.
-    #[error("the database `{path}` cannot be migrated")]
+    #[error("the database `{database}` cannot be migrated")]
     Migrate {
-        /// The file.
-        path: PathBuf,
+        /// The file, or where the server is.
+        database: String,
         /// Why.
         #[source]
         source: sqlx::migrate::MigrateError,
+    },
+    /// What the server keeps ready cannot be made.
+    #[error("the database `{database}` cannot be prepared")]
+    Prepare {
+        /// Where the server is.
+        database: String,
+        /// Why.
+        #[source]
+        source: StorageError,
     },
 }
 
@@ -57,17 +66,45 @@ pub(crate) fn outcome_unknown(error: sqlx::Error) -> StorageError {
     StorageError::OutcomeUnknown(error.into())
 }
 
+/// The code of what the database refused: of SQLite a number, of PostgreSQL five letters or digits.
+fn code(error: &StorageError) -> Option<String> {
+    let StorageError::Unavailable(source) = error else {
+        return None;
+    };
+    match source.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(error)) => error.code().map(String::from),
+        _ => None,
+    }
+}
+
 /// Whether the data of a row caused the error, rather than the state of the database.
 pub(crate) fn is_data_error(error: &StorageError) -> bool {
-    let source = match error {
-        StorageError::Unavailable(source) => source,
-        StorageError::Inconsistent { .. } => return true,
-        StorageError::OutcomeUnknown(_) => return false,
-    };
-    let Some(sqlx::Error::Database(error)) = source.downcast_ref::<sqlx::Error>() else {
+    if let StorageError::Inconsistent { .. } = error {
+        return true;
+    }
+    let Some(code) = code(error) else {
         return false;
     };
-    // Primary result codes of SQLite: 18 TOOBIG, 19 CONSTRAINT, 20 MISMATCH.
-    let code = error.code().and_then(|code| code.parse::<u32>().ok());
-    code.is_some_and(|code| matches!(code & 0xff, 18..=20))
+    match (code.len(), code.parse::<u32>()) {
+        // SQLSTATE: 21 cardinality, 22 data, 23 integrity, 54 limits; 53200 too many locks.
+        (5, _) => matches!(code.get(..2), Some("21" | "22" | "23" | "54")) || code == "53200",
+        // Primary result codes of SQLite: 18 TOOBIG, 19 CONSTRAINT, 20 MISMATCH.
+        (_, Ok(code)) => matches!(code & 0xff, 18..=20),
+        _ => false,
+    }
+}
+
+/// Whether nothing but bad luck stood in the way: the same again may succeed.
+pub(crate) fn is_collision(error: &StorageError) -> bool {
+    // SQLSTATE: a serialisation failure, a deadlock.
+    matches!(code(error).as_deref(), Some("40001" | "40P01"))
+}
+
+/// Whether a row has no partition to go to.
+pub(crate) fn lacks_partition(error: &StorageError) -> bool {
+    let StorageError::Unavailable(source) = error else {
+        return false;
+    };
+    matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Database(error))
+        if error.code().as_deref() == Some("23514") && error.constraint().is_none())
 }

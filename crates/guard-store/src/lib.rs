@@ -1,10 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
+mod audit;
 mod chain;
+mod clock;
+mod controls;
+mod database;
 mod error;
+mod execution;
+mod keys;
+mod ledger;
+mod outbox;
+mod partitions;
+mod receipt;
 mod row;
-mod sqlite;
+mod rules;
+mod store;
 
 pub use chain::{CanonicalRecord, GENESIS, link_hash};
+pub use clock::DatabaseClock;
 pub use error::{LockError, OpenError};
-pub use sqlite::{SqliteStore, StoreLock, StoreSettings};
+pub use store::{PostgresAddress, Store, StoreLock, StoreSettings};

@@ -1,12 +1,18 @@
 //! Values of columns to values of the domain.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use guard_app::ports::StorageError;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::chain::hex;
+use crate::database::{Column, Row};
 use crate::error::unavailable;
+
+/// The longest text that is stored as a cooldown value as it is; longer ones are stored as their SHA-256.
+const MAX_VALUE_BYTES: usize = 256;
 
 /// A moment as it is stored.
 pub(crate) fn micros(moment: DateTime<Utc>) -> i64 {
@@ -18,18 +24,34 @@ pub(crate) fn moment(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
+/// A text as it is stored: PostgreSQL knows no NUL.
+pub(crate) fn text(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        return Cow::Owned(text.replace('\0', "\u{fffd}"));
+    }
+    Cow::Borrowed(text)
+}
+
+/// A cooldown or window value as it is stored: bounded in length, without NUL.
+pub(crate) fn stored_value(value: &str) -> Cow<'_, str> {
+    if value.len() <= MAX_VALUE_BYTES && !value.contains('\0') {
+        return Cow::Borrowed(value);
+    }
+    Cow::Owned(format!("sha256:{}", hex(&Sha256::digest(value))))
+}
+
 /// Reads the columns of one row; an error names table, column and key.
 pub(crate) struct Columns<'r> {
-    row: &'r SqliteRow,
+    row: &'r Row,
     table: &'static str,
     key: String,
 }
 
 impl<'r> Columns<'r> {
     /// The columns of a row of a table whose `key` column is a UUID.
-    pub(crate) fn new(row: &'r SqliteRow, table: &'static str, key: &str) -> Self {
+    pub(crate) fn new(row: &'r Row, table: &'static str, key: &str) -> Self {
         let key = row
-            .try_get::<Uuid, _>(key)
+            .get::<Uuid>(key)
             .map(|id| id.to_string())
             .unwrap_or_default();
         Self { row, table, key }
@@ -37,7 +59,7 @@ impl<'r> Columns<'r> {
 
     pub(crate) fn get<T>(&self, column: &'static str) -> Result<T, StorageError>
     where
-        T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+        T: Column<'r>,
     {
         self.row.try_get(column).map_err(|error| match error {
             error @ sqlx::Error::ColumnDecode { .. } => self.wrong(column, error.to_string()),

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use guard_app::ports::{CommitOutcome, Ledger, RuleStore};
 use guard_domain::TenantId;
-use guard_store::{GENESIS, SqliteStore, StoreSettings, link_hash};
+use guard_store::{GENESIS, Store, StoreSettings, link_hash};
 use guard_testkit::contract::{World, recorded};
 use guard_testkit::{FakeClock, SeededRandom, event_body};
 use sqlx::{Connection, Row, SqliteConnection};
 
 struct Fixture {
-    world: World<SqliteStore>,
+    world: World<Store>,
     path: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -35,7 +35,7 @@ async fn fixture() -> Fixture {
         timeout: Duration::from_secs(2),
         ..StoreSettings::default()
     };
-    let store = SqliteStore::open(&path, clock.clone(), random.clone(), settings)
+    let store = Store::open_sqlite(&path, clock.clone(), random.clone(), settings)
         .await
         .unwrap();
     let world = World {
@@ -144,7 +144,7 @@ async fn the_chain_holds_over_commits_that_broke_off() {
     // Callers whose patience ends somewhere in the middle of a commit.
     for micros in (0..2000).step_by(100) {
         let batch = fixture.batch(&["{}", "{}"]).await;
-        let terms = World::<SqliteStore>::terms();
+        let terms = World::<Store>::terms();
         let commit = fixture.world.store.commit(&batch, &terms);
         let _ = tokio::time::timeout(Duration::from_micros(micros), commit).await;
     }
@@ -240,15 +240,15 @@ async fn damaged_rules_are_named_by_table_column_and_key() {
 async fn a_lock_is_exclusive_until_it_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("guard.db");
-    let lock = SqliteStore::lock(&path).unwrap();
+    let lock = Store::lock(&path).unwrap();
     assert!(
-        SqliteStore::lock(&path)
+        Store::lock(&path)
             .unwrap_err()
             .to_string()
             .contains("in use by another server")
     );
     drop(lock);
-    SqliteStore::lock(&path).unwrap();
+    Store::lock(&path).unwrap();
 }
 
 /// Recomputes every link from what is stored.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use guard_app::ports::CommitOutcome;
 use guard_domain::DecisionKind;
-use guard_store::{SqliteStore, StoreSettings};
+use guard_store::{Store, StoreSettings};
 use guard_testkit::contract::{World, recorded};
 use guard_testkit::{FakeClock, SeededRandom, event_body};
 use sqlx::{Connection, SqliteConnection};
@@ -14,10 +14,10 @@ use sqlx::{Connection, SqliteConnection};
 const THIRD: &str =
     "rules: [{ id: third, event_type: '*', window: { count: 3, within: 10m }, action: ignore }]";
 
-async fn open(path: &Path, random: &Arc<SeededRandom>) -> World<SqliteStore> {
+async fn open(path: &Path, random: &Arc<SeededRandom>) -> World<Store> {
     let clock = Arc::new(FakeClock::new());
     let settings = StoreSettings::default();
-    let store = SqliteStore::open(path, clock.clone(), random.clone(), settings).await;
+    let store = Store::open_sqlite(path, clock.clone(), random.clone(), settings).await;
     World {
         store: Arc::new(store.unwrap()),
         clock,
@@ -25,7 +25,7 @@ async fn open(path: &Path, random: &Arc<SeededRandom>) -> World<SqliteStore> {
     }
 }
 
-async fn record(world: &World<SqliteStore>) -> DecisionKind {
+async fn record(world: &World<Store>) -> DecisionKind {
     world
         .record("backup_failed", "high", "{}")
         .await

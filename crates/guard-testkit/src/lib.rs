@@ -14,7 +14,10 @@ pub mod contract;
 mod build;
 mod clock;
 mod playbooks;
+mod postgres;
+pub mod postgres_server;
 
 pub use build::{event_body, intake_key, principal, publish_rules, tenant};
 pub use clock::{FakeClock, SeededRandom};
 pub use playbooks::ScriptedPlaybooks;
+pub use postgres::TestDatabase;

@@ -13,12 +13,11 @@ use guard_app::ports::{
 use guard_domain::{ExecutionId, TenantId};
 use tracing::instrument;
 
-use super::SqliteStore;
-use crate::error::unavailable;
 use crate::row::moment;
+use crate::store::Store;
 
 #[async_trait]
-impl Outbox for SqliteStore {
+impl Outbox for Store {
     #[instrument(name = "db.execution.claim", level = "debug", skip_all)]
     async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
         self.claim(request).await
@@ -83,17 +82,14 @@ impl Outbox for SqliteStore {
 
     #[instrument(name = "db.execution.next_due", level = "debug", skip_all)]
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
-        let next: Option<i64> = sqlx::query_scalar(
+        let next: Option<i64> = self.database.reader().await?.query(
             "SELECT min(due) FROM (
                  SELECT min(next_attempt_at) AS due FROM rule_executions WHERE state IN ('queued', 'dispatching')
                  UNION ALL
                  SELECT min(deadline) FROM rule_executions WHERE state IN ('queued', 'dispatching')
                  UNION ALL
-                 SELECT min(confirm_by) FROM rule_executions WHERE state IN ('acknowledged', 'started'))",
-        )
-        .fetch_one(&self.reader)
-        .await
-        .map_err(unavailable)?;
+                 SELECT min(confirm_by) FROM rule_executions WHERE state IN ('acknowledged', 'started')) AS moments",
+        ).scalar().await?;
         Ok(next.map(moment))
     }
 }

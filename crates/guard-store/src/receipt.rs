@@ -4,32 +4,30 @@ use guard_app::ports::{Consequence, ExecutionBrief, Receipt, StorageError};
 use guard_domain::{
     Decision, DecisionKind, EventId, ExecutionId, ExecutionState, PlaybookName, RuleId, TenantId,
 };
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::archive::escalation;
-use crate::error::unavailable;
+use crate::archive::escalation;
+use crate::database::{Row, Session};
 use crate::row::Columns;
 
 /// The receipt of an event, with its execution as it stands now.
-pub(super) async fn read_receipt(
-    connection: &mut SqliteConnection,
+pub(crate) async fn read_receipt(
+    connection: &mut Session,
     tenant: &TenantId,
     event_id: EventId,
 ) -> Result<Option<Receipt>, StorageError> {
-    let row = sqlx::query(
-        "SELECT a.event_id, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
+    let row = connection
+        .query(
+            "SELECT a.event_id, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
                 x.execution_id, x.playbook, x.state
          FROM audit_log a
          LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
-         WHERE a.tenant = ?1 AND a.event_id = ?2 AND a.action = 'decision'",
-    )
-    .bind(tenant.as_str())
-    .bind(event_id.as_uuid())
-    .fetch_optional(connection)
-    .await
-    .map_err(unavailable)?;
+         WHERE a.tenant = $1 AND a.event_id = $2 AND a.action = 'decision'",
+        )
+        .bind(tenant.as_str())
+        .bind(event_id.as_uuid())
+        .fetch_optional()
+        .await?;
     row.map(|row| {
         Ok(Receipt {
             event_id,
@@ -42,8 +40,8 @@ pub(super) async fn read_receipt(
 }
 
 /// What the server is to do about a receipt whose commit it did not hear of.
-pub(super) async fn read_consequence(
-    connection: &mut SqliteConnection,
+pub(crate) async fn read_consequence(
+    connection: &mut Session,
     tenant: &TenantId,
     receipt: &Receipt,
 ) -> Result<Consequence, StorageError> {
@@ -54,20 +52,17 @@ pub(super) async fn read_consequence(
     {
         return Ok(Consequence::Dispatch);
     }
-    let row = sqlx::query(
-        "SELECT * FROM escalations WHERE tenant = ?1 AND event_id = ?2 AND execution_id IS NULL",
+    let row = connection.query(
+        "SELECT * FROM escalations WHERE tenant = $1 AND event_id = $2 AND execution_id IS NULL",
     )
     .bind(tenant.as_str())
-    .bind(receipt.event_id.as_uuid())
-    .fetch_optional(connection)
-    .await
-    .map_err(unavailable)?;
+    .bind(receipt.event_id.as_uuid()).fetch_optional().await?;
     let escalation = row.as_ref().map(escalation).transpose()?;
     Ok(escalation.map_or(Consequence::None, Consequence::Announce))
 }
 
 /// The decision of a row of `audit_log`.
-pub(super) fn decision(row: &SqliteRow) -> Result<Decision, StorageError> {
+pub(crate) fn decision(row: &Row) -> Result<Decision, StorageError> {
     let columns = Columns::new(row, "audit_log", "event_id");
     Ok(Decision {
         kind: columns.parse("decision", DecisionKind::parse)?,
@@ -79,7 +74,7 @@ pub(super) fn decision(row: &SqliteRow) -> Result<Decision, StorageError> {
 }
 
 /// The execution that was joined to a row, if there is one.
-pub(super) fn execution_brief(row: &SqliteRow) -> Result<Option<ExecutionBrief>, StorageError> {
+pub(crate) fn execution_brief(row: &Row) -> Result<Option<ExecutionBrief>, StorageError> {
     let columns = Columns::new(row, "rule_executions", "execution_id");
     let Some(id) = columns.get::<Option<Uuid>>("execution_id")? else {
         return Ok(None);

@@ -2,28 +2,28 @@
 
 use guard_app::ports::{AuditFilter, AuditPosition, AuditRecord, IdPage, StorageError};
 use guard_domain::{AuditId, DecisionKind, EventId, ExecutionId, RuleId, TenantId};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::paged;
-use crate::error::unavailable;
+use super::{indexed, paged};
+use crate::database::{Row, Sql};
 use crate::row::Columns;
-use crate::sqlite::SqliteStore;
+use crate::store::Store;
 
 macro_rules! select_audit {
     ($index:literal, $filter:literal) => {
-        concat!(
-            "SELECT * FROM audit_log ",
+        indexed!(
+            "SELECT * FROM audit_log",
             $index,
-            " WHERE tenant = ?1 AND audit_id >= ?2 AND audit_id < ?3 AND ",
-            $filter,
-            " ORDER BY audit_id DESC LIMIT ?4"
+            concat!(
+                "WHERE tenant = $1 AND audit_id >= $2 AND audit_id < $3 AND ",
+                $filter,
+                " ORDER BY audit_id DESC LIMIT $4"
+            )
         )
     };
 }
 
-impl SqliteStore {
+impl Store {
     pub(super) async fn audit_page(
         &self,
         tenant: &TenantId,
@@ -36,23 +36,30 @@ impl SqliteStore {
             } => {
                 select_audit!(
                     "INDEXED BY audit_log_by_event",
-                    "event_id = ?5 AND (?6 IS NULL OR rule_id = ?6)"
+                    "event_id = $5 AND ($6 IS NULL OR rule_id = $6)"
                 )
             }
             AuditFilter {
                 rule_id: Some(_), ..
             } => select_audit!(
                 "INDEXED BY audit_log_by_rule",
-                "?5 IS NULL AND rule_id = ?6"
+                "$5 IS NULL AND rule_id = $6"
             ),
-            _ => select_audit!("", "?5 IS NULL AND ?6 IS NULL"),
+            _ => select_audit!("", "$5 IS NULL AND $6 IS NULL"),
         };
-        let rows = paged(statement, tenant, page, filter.since, filter.until)
-            .bind(filter.event_id.map(|id| id.as_uuid()))
-            .bind(filter.rule_id.as_ref().map(RuleId::as_str))
-            .fetch_all(&self.reader)
-            .await
-            .map_err(unavailable)?;
+        let mut session = self.database.reader().await?;
+        let rows = paged(
+            &mut session,
+            statement,
+            tenant,
+            page,
+            filter.since,
+            filter.until,
+        )
+        .bind(filter.event_id.map(|id| id.as_uuid()))
+        .bind(filter.rule_id.as_ref().map(RuleId::as_str))
+        .fetch_all()
+        .await?;
         rows.iter().map(record).collect()
     }
 
@@ -64,41 +71,39 @@ impl SqliteStore {
         position: &AuditPosition,
         limit: u32,
     ) -> Result<(Vec<AuditRecord>, AuditPosition), StorageError> {
-        let mut connection = self.reader.acquire().await.map_err(unavailable)?;
+        let mut connection = self.database.reader().await?;
         let chains =
-            sqlx::query(
+            connection.query(
             // A loose scan: one step in the index for each chain.
             "WITH RECURSIVE chains (chain) AS (
-                 SELECT min(chain) FROM audit_log WHERE tenant = ?1
+                 SELECT (SELECT chain FROM audit_log WHERE tenant = $1 ORDER BY chain LIMIT 1)
                  UNION ALL
-                 SELECT (SELECT min(chain) FROM audit_log WHERE tenant = ?1 AND chain > chains.chain)
+                 SELECT (SELECT l.chain FROM audit_log l WHERE l.tenant = $1 AND l.chain > chains.chain
+                         ORDER BY l.chain LIMIT 1)
                  FROM chains WHERE chains.chain IS NOT NULL)
              SELECT chain FROM chains WHERE chain IS NOT NULL",
         )
-                .bind(tenant.as_str())
-                .fetch_all(&mut *connection)
-                .await
-                .map_err(unavailable)?;
+                .bind(tenant.as_str()).fetch_all().await?;
         let mut records = Vec::new();
         let mut reached = AuditPosition::new();
         for row in &chains {
-            let chain: Uuid = row.try_get("chain").map_err(unavailable)?;
+            let chain: Uuid = row.get("chain")?;
             let start = position.get(&chain).copied();
             let (link, place) = start.map_or((0, -1), |(link, place)| (link, i64::from(place)));
             let room = limit.saturating_sub(u32::try_from(records.len()).unwrap_or(u32::MAX));
-            let rows = sqlx::query(
-                "SELECT * FROM audit_log
-                 WHERE tenant = ?1 AND chain = ?2 AND (link, position) > (?3, ?4)
-                 ORDER BY link, position LIMIT ?5",
-            )
-            .bind(tenant.as_str())
-            .bind(chain)
-            .bind(i64::try_from(link).unwrap_or(i64::MAX))
-            .bind(place)
-            .bind(room)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(unavailable)?;
+            let rows = connection
+                .query(
+                    "SELECT * FROM audit_log
+                 WHERE tenant = $1 AND chain = $2 AND (link, position) > ($3, $4)
+                 ORDER BY link, position LIMIT $5",
+                )
+                .bind(tenant.as_str())
+                .bind(chain)
+                .bind(i64::try_from(link).unwrap_or(i64::MAX))
+                .bind(place)
+                .bind(i64::from(room))
+                .fetch_all()
+                .await?;
             let found = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
             let last = found
                 .last()
@@ -111,7 +116,7 @@ impl SqliteStore {
     }
 }
 
-fn record(row: &SqliteRow) -> Result<AuditRecord, StorageError> {
+fn record(row: &Row) -> Result<AuditRecord, StorageError> {
     let columns = Columns::new(row, "audit_log", "audit_id");
     let shadows: &str = columns.get("shadows")?;
     Ok(AuditRecord {

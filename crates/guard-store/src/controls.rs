@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use guard_app::ports::{Actor, Controls, Pause, PauseScope, StorageError};
 use guard_domain::TenantId;
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, SqliteConnection};
+
 use tracing::instrument;
 
-use super::audit::{Record, Subject};
-use super::{SqliteStore, commit};
-use crate::error::unavailable;
+use crate::audit::{Record, Subject};
+use crate::database::{Session, WholeLock};
 use crate::row::{micros, moment};
+use crate::store::Store;
 
 /// A pause as it is stored in `control.pauses`.
 #[derive(Serialize, Deserialize)]
@@ -23,20 +23,20 @@ struct PauseRow {
 
 /// The row of `control` of a tenant, or what stands for a missing one.
 #[derive(Default)]
-pub(super) struct Control {
-    pub(super) live_revision: u64,
-    pub(super) pauses: Vec<Pause>,
+pub(crate) struct Control {
+    pub(crate) live_revision: u64,
+    pub(crate) pauses: Vec<Pause>,
 }
 
-pub(super) async fn read_control(
-    connection: &mut SqliteConnection,
+pub(crate) async fn read_control(
+    connection: &mut Session,
     tenant: &TenantId,
 ) -> Result<Control, StorageError> {
-    let row = sqlx::query("SELECT live_revision, pauses FROM control WHERE tenant = ?1")
+    let row = connection
+        .query("SELECT live_revision, pauses FROM control WHERE tenant = $1")
         .bind(tenant.as_str())
-        .fetch_optional(connection)
-        .await
-        .map_err(unavailable)?;
+        .fetch_optional()
+        .await?;
     let Some(row) = row else {
         return Ok(Control::default());
     };
@@ -46,8 +46,8 @@ pub(super) async fn read_control(
         key: tenant.to_string(),
         detail,
     };
-    let revision: i64 = row.try_get("live_revision").map_err(unavailable)?;
-    let pauses: &str = row.try_get("pauses").map_err(unavailable)?;
+    let revision: i64 = row.get("live_revision")?;
+    let pauses: &str = row.get("pauses")?;
     let rows: Vec<PauseRow> =
         serde_json::from_str(pauses).map_err(|error| wrong("pauses", error.to_string()))?;
     let pause = |row: PauseRow| {
@@ -69,17 +69,18 @@ pub(super) async fn read_control(
     })
 }
 
-impl SqliteStore {
+impl Store {
     /// Changes what is paused, on record.
     async fn change_pauses(
         &self,
         tenant: &TenantId,
         actor: &Actor,
-        (action, scope, message): (&str, &PauseScope, &str),
+        (action, scope, message): (&'static str, &PauseScope, &str),
         change: impl FnOnce(&mut Vec<Pause>) + Send,
     ) -> Result<Vec<Pause>, StorageError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let mut chain = self.chain.lock().await;
+        transaction.take_lock(WholeLock::Control).await?;
         let mut pauses = read_control(&mut transaction, tenant).await?.pauses;
         change(&mut pauses);
         let rows: Vec<_> = pauses
@@ -92,15 +93,15 @@ impl SqliteStore {
             })
             .collect();
         let text = serde_json::to_string(&rows).unwrap_or_else(|_| "[]".to_owned());
-        sqlx::query(
-            "INSERT INTO control (tenant, pauses) VALUES (?1, ?2)
-             ON CONFLICT DO UPDATE SET pauses = excluded.pauses",
-        )
-        .bind(tenant.as_str())
-        .bind(text)
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
+        transaction
+            .query(
+                "INSERT INTO control (tenant, pauses) VALUES ($1, $2)
+             ON CONFLICT (tenant) DO UPDATE SET pauses = excluded.pauses",
+            )
+            .bind(tenant.as_str())
+            .bind(text)
+            .execute()
+            .await?;
         let record = Record {
             tenant,
             action,
@@ -111,17 +112,17 @@ impl SqliteStore {
             message,
         };
         let head = self.write_act(&mut transaction, &mut chain, record).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         chain.advance(head);
         Ok(pauses)
     }
 }
 
 #[async_trait]
-impl Controls for SqliteStore {
+impl Controls for Store {
     #[instrument(name = "db.control.pauses", level = "debug", skip_all)]
     async fn pauses(&self, tenant: &TenantId) -> Result<Vec<Pause>, StorageError> {
-        let mut connection = self.reader.acquire().await.map_err(unavailable)?;
+        let mut connection = self.database.reader().await?;
         Ok(read_control(&mut connection, tenant).await?.pauses)
     }
 
@@ -167,12 +168,14 @@ impl Controls for SqliteStore {
 
     #[instrument(name = "db.control.find_callback_key", level = "debug", skip_all)]
     async fn find_callback_key(&self, tenant: &TenantId) -> Result<Option<[u8; 32]>, StorageError> {
-        let kept: Option<Option<Vec<u8>>> =
-            sqlx::query_scalar("SELECT callback_key FROM control WHERE tenant = ?1")
-                .bind(tenant.as_str())
-                .fetch_optional(&self.reader)
-                .await
-                .map_err(unavailable)?;
+        let kept: Option<Option<Vec<u8>>> = self
+            .database
+            .reader()
+            .await?
+            .query("SELECT callback_key FROM control WHERE tenant = $1")
+            .bind(tenant.as_str())
+            .optional_scalar()
+            .await?;
         kept.flatten().map(|kept| to_key(tenant, kept)).transpose()
     }
 
@@ -182,23 +185,22 @@ impl Controls for SqliteStore {
         tenant: &TenantId,
         fresh: [u8; 32],
     ) -> Result<[u8; 32], StorageError> {
-        let kept: Vec<u8> = sqlx::query_scalar(
-            "INSERT INTO control (tenant, callback_key) VALUES (?1, ?2)
-             ON CONFLICT DO UPDATE SET callback_key = coalesce(callback_key, excluded.callback_key)
+        let mut transaction = self.database.begin().await?;
+        let kept: Vec<u8> = transaction.query(
+            "INSERT INTO control (tenant, callback_key) VALUES ($1, $2)
+             ON CONFLICT (tenant) DO UPDATE SET callback_key = coalesce(control.callback_key, excluded.callback_key)
              RETURNING callback_key",
         )
         .bind(tenant.as_str())
-        .bind(fresh.to_vec())
-        .fetch_one(&self.writer)
-        .await
-        .map_err(unavailable)?;
+        .bind(fresh.to_vec()).scalar().await?;
+        transaction.commit().await?;
         to_key(tenant, kept)
     }
 
     #[instrument(name = "db.control.ping", level = "debug", skip_all)]
     async fn ping(&self) -> Result<(), StorageError> {
         // Reading would still go where writing does not.
-        self.begin().await?.rollback().await.map_err(unavailable)
+        self.database.begin().await?.roll_back().await
     }
 }
 

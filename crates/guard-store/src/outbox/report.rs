@@ -6,39 +6,39 @@ use guard_app::ports::{
     WorkflowResult,
 };
 use guard_domain::{Escalation, Execution, ExecutionId, ExecutionState, TenantId};
-use sqlx::SqliteConnection;
 
-use super::super::execution::{execution, insert_escalation, read, read_row, set_state};
-use super::super::{SqliteStore, commit};
+use crate::database::Session;
 use crate::error::unavailable;
+use crate::execution::{execution, insert_escalation, lock_row, read, set_state};
 use crate::row::{Columns, micros};
+use crate::store::Store;
 
-impl SqliteStore {
-    pub(super) async fn settle_attempt(
+impl Store {
+    pub(crate) async fn settle_attempt(
         &self,
         claimed: &Claimed,
         report: &AttemptReport,
     ) -> Result<Settled, StorageError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
         let (tenant, id) = (&claimed.tenant, claimed.execution.id);
-        sqlx::query(
-            "UPDATE execution_attempts
-             SET finished_at = ?4, outcome = ?5, status_code = ?6, detail = ?7, may_have_run = ?8
-             WHERE tenant = ?1 AND execution_id = ?2 AND attempt = ?3",
-        )
-        .bind(tenant.as_str())
-        .bind(id.as_uuid())
-        .bind(claimed.execution.attempts)
-        .bind(micros(now))
-        .bind(report.outcome.as_str())
-        .bind(report.status_code)
-        .bind(&report.detail)
-        .bind(report.may_have_run)
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
-        let row = read_row(&mut transaction, tenant, id)
+        transaction
+            .query(
+                "UPDATE execution_attempts
+             SET finished_at = $4, outcome = $5, status_code = $6, detail = $7, may_have_run = $8
+             WHERE tenant = $1 AND execution_id = $2 AND attempt = $3",
+            )
+            .bind(tenant.as_str())
+            .bind(id.as_uuid())
+            .bind(i64::from(claimed.execution.attempts))
+            .bind(micros(now))
+            .bind(report.outcome.as_str())
+            .bind(report.status_code.map(i64::from))
+            .bind(&report.detail)
+            .bind(report.may_have_run)
+            .execute()
+            .await?;
+        let row = lock_row(&mut transaction, tenant, id)
             .await?
             .ok_or_else(|| unavailable(sqlx::Error::RowNotFound))?;
         let epoch: u64 = Columns::new(&row, "rule_executions", "execution_id").unsigned("epoch")?;
@@ -55,7 +55,7 @@ impl SqliteStore {
             escalation = Some(raised.clone());
         }
         let execution = read(&mut transaction, tenant, id).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         let ended = execution.finished_at.is_some() && current.finished_at.is_none();
         Ok(Settled {
             tenant: tenant.clone(),
@@ -68,7 +68,7 @@ impl SqliteStore {
     /// What follows from the newest attempt. Once the workflow has spoken, only its own failure counts beside it.
     async fn follow(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Session,
         tenant: &TenantId,
         current: &Execution,
         report: &AttemptReport,
@@ -81,19 +81,16 @@ impl SqliteStore {
                 acknowledge(connection, tenant, id, now, *confirm_within).await?;
             }
             NextStep::Retry { at } if dispatching => {
-                sqlx::query(
+                connection.query(
                     "UPDATE rule_executions
-                     SET state = 'queued', next_attempt_at = ?3, message = ?4, unregistered_since = ?5, lease_owner = NULL
-                     WHERE tenant = ?1 AND execution_id = ?2",
+                     SET state = 'queued', next_attempt_at = $3, message = $4, unregistered_since = $5, lease_owner = NULL
+                     WHERE tenant = $1 AND execution_id = $2",
                 )
                 .bind(tenant.as_str())
                 .bind(id.as_uuid())
                 .bind(micros(*at))
                 .bind(&report.detail)
-                .bind(report.unregistered_since.map(micros))
-                .execute(connection)
-                .await
-                .map_err(unavailable)?;
+                .bind(report.unregistered_since.map(micros)).execute().await?;
             }
             NextStep::GiveUp if dispatching => {
                 let detail = &report.detail;
@@ -112,16 +109,16 @@ impl SqliteStore {
         Ok(None)
     }
 
-    pub(super) async fn start_workflow(
+    pub(crate) async fn start_workflow(
         &self,
         tenant: &TenantId,
         id: ExecutionId,
         n8n_execution_id: &str,
         confirm_within: TimeDelta,
     ) -> Result<StartOutcome, StorageError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
-        let Some(row) = read_row(&mut transaction, tenant, id).await? else {
+        let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return Ok(StartOutcome::NotFound);
         };
         let current = execution(&row)?;
@@ -144,34 +141,31 @@ impl SqliteStore {
             }
             None => {}
         }
-        sqlx::query(
+        transaction.query(
             "UPDATE rule_executions
-             SET state = 'started', started_at = ?3, n8n_execution_id = ?4, confirm_by = coalesce(confirm_by, ?5),
+             SET state = 'started', started_at = $3, n8n_execution_id = $4, confirm_by = coalesce(confirm_by, $5),
                  message = NULL
-             WHERE tenant = ?1 AND execution_id = ?2",
+             WHERE tenant = $1 AND execution_id = $2",
         )
         .bind(tenant.as_str())
         .bind(id.as_uuid())
         .bind(micros(now))
         .bind(n8n_execution_id)
-        .bind(micros(now + confirm_within))
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
+        .bind(micros(now + confirm_within)).execute().await?;
         let started = read(&mut transaction, tenant, id).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(StartOutcome::Started(started))
     }
 
-    pub(super) async fn finish_workflow(
+    pub(crate) async fn finish_workflow(
         &self,
         tenant: &TenantId,
         id: ExecutionId,
         result: &WorkflowResult,
     ) -> Result<FinishOutcome, StorageError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
-        let Some(row) = read_row(&mut transaction, tenant, id).await? else {
+        let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return Ok(FinishOutcome::NotFound);
         };
         let current = execution(&row)?;
@@ -191,49 +185,49 @@ impl SqliteStore {
         } else {
             ExecutionState::Failed
         };
-        sqlx::query(
-            "UPDATE rule_executions
-             SET state = ?3, finished_at = ?4, message = ?5, result_data = ?6, lease_owner = NULL
-             WHERE tenant = ?1 AND execution_id = ?2",
-        )
-        .bind(tenant.as_str())
-        .bind(id.as_uuid())
-        .bind(state.as_str())
-        .bind(micros(now))
-        .bind(&result.message)
-        .bind(&result.data)
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
+        transaction
+            .query(
+                "UPDATE rule_executions
+             SET state = $3, finished_at = $4, message = $5, result_data = $6, lease_owner = NULL
+             WHERE tenant = $1 AND execution_id = $2",
+            )
+            .bind(tenant.as_str())
+            .bind(id.as_uuid())
+            .bind(state.as_str())
+            .bind(micros(now))
+            .bind(&result.message)
+            .bind(&result.data)
+            .execute()
+            .await?;
         let finished = read(&mut transaction, tenant, id).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         Ok(FinishOutcome::Finished(finished))
     }
 }
 
 /// n8n has it. If the workflow has spoken already, its state stays.
 async fn acknowledge(
-    connection: &mut SqliteConnection,
+    connection: &mut Session,
     tenant: &TenantId,
     id: ExecutionId,
     now: DateTime<Utc>,
     confirm_within: TimeDelta,
 ) -> Result<(), StorageError> {
-    sqlx::query(
-        "UPDATE rule_executions
-         SET acknowledged_at = coalesce(acknowledged_at, ?3),
-             confirm_by = coalesce(confirm_by, ?4),
+    connection
+        .query(
+            "UPDATE rule_executions
+         SET acknowledged_at = coalesce(acknowledged_at, $3),
+             confirm_by = coalesce(confirm_by, $4),
              message = CASE state WHEN 'dispatching' THEN NULL ELSE message END,
              lease_owner = NULL,
              state = CASE state WHEN 'dispatching' THEN 'acknowledged' ELSE state END
-         WHERE tenant = ?1 AND execution_id = ?2 AND state <> 'queued'",
-    )
-    .bind(tenant.as_str())
-    .bind(id.as_uuid())
-    .bind(micros(now))
-    .bind(micros(now + confirm_within))
-    .execute(connection)
-    .await
-    .map_err(unavailable)?;
+         WHERE tenant = $1 AND execution_id = $2 AND state <> 'queued'",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .bind(micros(now))
+        .bind(micros(now + confirm_within))
+        .execute()
+        .await?;
     Ok(())
 }

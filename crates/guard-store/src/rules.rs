@@ -6,17 +6,16 @@ use guard_app::ports::{
 };
 use guard_domain::{RuleId, TenantId};
 use sha2::{Digest, Sha256};
-use sqlx::{Row, SqliteConnection};
 use tracing::instrument;
 
-use super::audit::{Record, Subject};
-use super::controls::read_control;
-use super::{SqliteStore, commit};
-use crate::error::unavailable;
+use crate::audit::{Record, Subject};
+use crate::controls::read_control;
+use crate::database::{Row, Session, Sql, WholeLock};
 use crate::row::micros;
+use crate::store::Store;
 
 #[async_trait]
-impl RuleStore for SqliteStore {
+impl RuleStore for Store {
     #[instrument(name = "db.rule.publish", level = "debug", skip_all)]
     async fn publish(
         &self,
@@ -26,21 +25,22 @@ impl RuleStore for SqliteStore {
         mode: PublishMode,
         actor: &Actor,
     ) -> Result<Published, StorageError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let mut chain = self.chain.lock().await;
+        transaction.take_lock(WholeLock::Control).await?;
         let live = read_control(&mut transaction, tenant).await?.live_revision;
         let digest = content_digest(rules);
-        let known: Option<i64> = sqlx::query_scalar(
-            "SELECT max(revision) FROM rule_revisions
-             WHERE tenant = ?1 AND sha256 = ?2 AND (?3 OR revision = ?4)",
-        )
-        .bind(tenant.as_str())
-        .bind(&digest)
-        .bind(mode == PublishMode::NeverSeen)
-        .bind(i64::try_from(live).unwrap_or(i64::MAX))
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
+        let known: Option<i64> = transaction
+            .query(
+                "SELECT max(revision) FROM rule_revisions
+             WHERE tenant = $1 AND sha256 = $2 AND ($3 OR revision = $4)",
+            )
+            .bind(tenant.as_str())
+            .bind(&digest)
+            .bind(mode == PublishMode::NeverSeen)
+            .bind(i64::try_from(live).unwrap_or(i64::MAX))
+            .scalar()
+            .await?;
         if known.is_some() {
             return Ok(Published {
                 revision: live,
@@ -76,7 +76,7 @@ impl RuleStore for SqliteStore {
             message: &message,
         };
         let head = self.write_act(&mut transaction, &mut chain, record).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         chain.advance(head);
         Ok(Published {
             revision: u64::try_from(revision).unwrap_or(0),
@@ -86,33 +86,36 @@ impl RuleStore for SqliteStore {
 
     #[instrument(name = "db.rule.live", level = "debug", skip_all)]
     async fn live(&self, tenant: &TenantId) -> Result<Option<LiveRules>, StorageError> {
-        let mut connection = self.reader.acquire().await.map_err(unavailable)?;
-        let row = sqlx::query(
-            "SELECT c.live_revision AS revision, r.members FROM control c
+        let mut connection = self.database.reader().await?;
+        let row = connection
+            .query(
+                "SELECT c.live_revision AS revision, r.members FROM control c
              JOIN rule_revisions r ON r.tenant = c.tenant AND r.revision = c.live_revision
-             WHERE c.tenant = ?1",
-        )
-        .bind(tenant.as_str())
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(unavailable)?;
+             WHERE c.tenant = $1",
+            )
+            .bind(tenant.as_str())
+            .fetch_optional()
+            .await?;
         let Some(row) = row else { return Ok(None) };
-        let revision: i64 = row.try_get("revision").map_err(unavailable)?;
-        let members: &str = row.try_get("members").map_err(unavailable)?;
-        let rows = sqlx::query(
-            "SELECT r.rule_id, r.version, r.definition FROM json_each(?2) m
-             JOIN rules r ON r.tenant = ?1 AND r.rule_id = m.value ->> 0 AND r.version = m.value ->> 1
-             ORDER BY m.key",
-        )
+        let revision: i64 = row.get("revision")?;
+        let members: &str = row.get("members")?;
+        let rows = connection.query(
+            Sql {
+                sqlite: "SELECT r.rule_id, r.version, r.definition FROM json_each($2) m
+                         JOIN rules r ON r.tenant = $1 AND r.rule_id = m.value ->> 0 AND r.version = m.value ->> 1
+                         ORDER BY m.key",
+                postgres: "SELECT r.rule_id, r.version, r.definition
+                           FROM jsonb_array_elements($2::jsonb) WITH ORDINALITY m (value, place)
+                           JOIN rules r ON r.tenant = $1 AND r.rule_id = m.value ->> 0
+                               AND r.version = (m.value ->> 1)::bigint
+                           ORDER BY m.place",
+            })
         .bind(tenant.as_str())
-        .bind(members)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(unavailable)?;
-        let rule = |row: &sqlx::sqlite::SqliteRow| {
-            let id: &str = row.try_get("rule_id").map_err(unavailable)?;
-            let version: i64 = row.try_get("version").map_err(unavailable)?;
-            let definition: String = row.try_get("definition").map_err(unavailable)?;
+        .bind(members).fetch_all().await?;
+        let rule = |row: &Row| {
+            let id: &str = row.get("rule_id")?;
+            let version: i64 = row.get("version")?;
+            let definition: String = row.get("definition")?;
             let wrong = |column, detail: String| StorageError::Inconsistent {
                 table: "rules",
                 column,
@@ -139,72 +142,71 @@ impl RuleStore for SqliteStore {
 
     #[instrument(name = "db.rule.tenants", level = "debug", skip_all)]
     async fn tenants(&self) -> Result<Vec<TenantId>, StorageError> {
-        let rows: Vec<String> = sqlx::query_scalar(
-            "SELECT tenant FROM control WHERE live_revision > 0 ORDER BY tenant",
-        )
-        .fetch_all(&self.reader)
-        .await
-        .map_err(unavailable)?;
-        rows.iter()
-            .map(|text| {
-                TenantId::parse(text).map_err(|error| StorageError::Inconsistent {
-                    table: "control",
-                    column: "tenant",
-                    key: text.clone(),
-                    detail: error.to_string(),
-                })
+        let mut session = self.database.reader().await?;
+        let rows = session
+            .query("SELECT tenant FROM control WHERE live_revision > 0 ORDER BY tenant")
+            .fetch_all()
+            .await?;
+        let tenant = |row: &Row| {
+            let text: &str = row.get("tenant")?;
+            TenantId::parse(text).map_err(|error| StorageError::Inconsistent {
+                table: "control",
+                column: "tenant",
+                key: text.to_owned(),
+                detail: error.to_string(),
             })
-            .collect()
+        };
+        rows.iter().map(tenant).collect()
     }
 }
 
-impl SqliteStore {
+impl Store {
     /// The version of a rule with this content: the newest one if it is the same, else a new one.
     async fn version_of(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Session,
         tenant: &TenantId,
         rule: &RuleDefinition,
         now: i64,
     ) -> Result<i64, StorageError> {
         let digest = Sha256::digest(&rule.definition).to_vec();
-        let newest = sqlx::query(
-            "SELECT version, sha256 FROM rules WHERE tenant = ?1 AND rule_id = ?2
+        let newest = connection
+            .query(
+                "SELECT version, sha256 FROM rules WHERE tenant = $1 AND rule_id = $2
              ORDER BY version DESC LIMIT 1",
-        )
-        .bind(tenant.as_str())
-        .bind(rule.id.as_str())
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(unavailable)?;
+            )
+            .bind(tenant.as_str())
+            .bind(rule.id.as_str())
+            .fetch_optional()
+            .await?;
         let mut version = 1;
         if let Some(row) = newest {
-            let found: i64 = row.try_get("version").map_err(unavailable)?;
-            if row.try_get::<Vec<u8>, _>("sha256").map_err(unavailable)? == digest {
+            let found: i64 = row.get("version")?;
+            if row.get::<Vec<u8>>("sha256")? == digest {
                 return Ok(found);
             }
             version = found + 1;
         }
-        sqlx::query(
-            "INSERT INTO rules (tenant, rule_id, version, definition, sha256, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .bind(tenant.as_str())
-        .bind(rule.id.as_str())
-        .bind(version)
-        .bind(&rule.definition)
-        .bind(digest)
-        .bind(now)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
+        connection
+            .query(
+                "INSERT INTO rules (tenant, rule_id, version, definition, sha256, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(tenant.as_str())
+            .bind(rule.id.as_str())
+            .bind(version)
+            .bind(&rule.definition)
+            .bind(digest)
+            .bind(now)
+            .execute()
+            .await?;
         Ok(version)
     }
 }
 
 /// Makes a revision and puts it live.
 async fn insert_revision(
-    connection: &mut SqliteConnection,
+    connection: &mut Session,
     tenant: &TenantId,
     (members, digest): (&[(&str, i64)], &[u8]),
     origin: &str,
@@ -212,15 +214,15 @@ async fn insert_revision(
     now: i64,
 ) -> Result<i64, StorageError> {
     let members = serde_json::to_string(members).unwrap_or_else(|_| "[]".to_owned());
-    sqlx::query("INSERT INTO tenants (tenant, created_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+    connection
+        .query("INSERT INTO tenants (tenant, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
         .bind(tenant.as_str())
         .bind(now)
-        .execute(&mut *connection)
-        .await
-        .map_err(unavailable)?;
-    let revision: i64 = sqlx::query_scalar(
+        .execute()
+        .await?;
+    let revision: i64 = connection.query(
         "INSERT INTO rule_revisions (tenant, revision, members, sha256, origin, actor, created_at)
-         SELECT ?1, coalesce(max(revision), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM rule_revisions WHERE tenant = ?1
+         SELECT $1, coalesce(max(revision), 0) + 1, $2, $3, $4, $5, $6 FROM rule_revisions WHERE tenant = $1
          RETURNING revision",
     )
     .bind(tenant.as_str())
@@ -228,19 +230,16 @@ async fn insert_revision(
     .bind(digest)
     .bind(origin)
     .bind(&actor.subject)
-    .bind(now)
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(unavailable)?;
-    sqlx::query(
-        "INSERT INTO control (tenant, live_revision) VALUES (?1, ?2)
-         ON CONFLICT DO UPDATE SET live_revision = excluded.live_revision",
-    )
-    .bind(tenant.as_str())
-    .bind(revision)
-    .execute(connection)
-    .await
-    .map_err(unavailable)?;
+    .bind(now).scalar().await?;
+    connection
+        .query(
+            "INSERT INTO control (tenant, live_revision) VALUES ($1, $2)
+         ON CONFLICT (tenant) DO UPDATE SET live_revision = excluded.live_revision",
+        )
+        .bind(tenant.as_str())
+        .bind(revision)
+        .execute()
+        .await?;
     Ok(revision)
 }
 

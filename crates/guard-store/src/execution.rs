@@ -6,16 +6,14 @@ use guard_domain::{
     Escalation, EscalationId, EscalationReason, EventId, Execution, ExecutionId, ExecutionState,
     PlaybookName, RuleId, Severity, TenantId,
 };
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::SqliteStore;
-use crate::error::unavailable;
+use crate::database::{Row, Session, Sql};
 use crate::row::{Columns, micros};
+use crate::store::Store;
 
 /// An execution of a row that has every column of `rule_executions`.
-pub(super) fn execution(row: &SqliteRow) -> Result<Execution, StorageError> {
+pub(crate) fn execution(row: &Row) -> Result<Execution, StorageError> {
     let columns = Columns::new(row, "rule_executions", "execution_id");
     let state = columns.parse("state", ExecutionState::parse)?;
     let due = columns.moment("next_attempt_at")?;
@@ -44,22 +42,39 @@ pub(super) fn execution(row: &SqliteRow) -> Result<Execution, StorageError> {
 }
 
 /// The row of an execution.
-pub(super) async fn read_row(
-    connection: &mut SqliteConnection,
+pub(crate) async fn read_row(
+    connection: &mut Session,
     tenant: &TenantId,
     id: ExecutionId,
-) -> Result<Option<SqliteRow>, StorageError> {
-    sqlx::query("SELECT * FROM rule_executions WHERE tenant = ?1 AND execution_id = ?2")
+) -> Result<Option<Row>, StorageError> {
+    connection
+        .query("SELECT * FROM rule_executions WHERE tenant = $1 AND execution_id = $2")
         .bind(tenant.as_str())
         .bind(id.as_uuid())
-        .fetch_optional(connection)
+        .fetch_optional()
         .await
-        .map_err(unavailable)
+}
+
+/// The row of an execution that the transaction is about to change: others who want to change it wait.
+pub(crate) async fn lock_row(
+    session: &mut Session,
+    tenant: &TenantId,
+    id: ExecutionId,
+) -> Result<Option<Row>, StorageError> {
+    session
+        .query(Sql {
+            sqlite: "SELECT * FROM rule_executions WHERE tenant = $1 AND execution_id = $2",
+            postgres: "SELECT * FROM rule_executions WHERE tenant = $1 AND execution_id = $2 FOR UPDATE",
+        })
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .fetch_optional()
+        .await
 }
 
 /// The execution as it stands now; it must exist.
-pub(super) async fn read(
-    connection: &mut SqliteConnection,
+pub(crate) async fn read(
+    connection: &mut Session,
     tenant: &TenantId,
     id: ExecutionId,
 ) -> Result<Execution, StorageError> {
@@ -76,72 +91,69 @@ pub(super) async fn read(
 }
 
 /// Puts an execution into a state, at a moment.
-pub(super) async fn set_state(
-    connection: &mut SqliteConnection,
+pub(crate) async fn set_state(
+    connection: &mut Session,
     tenant: &TenantId,
     id: ExecutionId,
     state: ExecutionState,
     message: Option<&str>,
     finished_at: Option<DateTime<Utc>>,
 ) -> Result<(), StorageError> {
-    sqlx::query(
-        "UPDATE rule_executions SET state = ?3, message = coalesce(?4, message), finished_at = ?5, lease_owner = NULL
-         WHERE tenant = ?1 AND execution_id = ?2",
+    connection.query(
+        "UPDATE rule_executions SET state = $3, message = coalesce($4, message), finished_at = $5, lease_owner = NULL
+         WHERE tenant = $1 AND execution_id = $2",
     )
     .bind(tenant.as_str())
     .bind(id.as_uuid())
     .bind(state.as_str())
     .bind(message)
-    .bind(finished_at.map(micros))
-    .execute(connection)
-    .await
-    .map_err(unavailable)?;
+    .bind(finished_at.map(micros)).execute().await?;
     Ok(())
 }
 
 /// Frees the cooldown that an execution claimed, if no attempt can have run and the cooldown still names it. Returns
 /// whether an attempt may have run.
-pub(super) async fn release_unless_run(
-    connection: &mut SqliteConnection,
+pub(crate) async fn release_unless_run(
+    connection: &mut Session,
     tenant: &TenantId,
     id: ExecutionId,
 ) -> Result<bool, StorageError> {
-    let may_have_run: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM execution_attempts
-                        WHERE tenant = ?1 AND execution_id = ?2 AND may_have_run = 1)
+    let may_have_run: bool = connection
+        .query(
+            "SELECT EXISTS (SELECT 1 FROM execution_attempts
+                        WHERE tenant = $1 AND execution_id = $2 AND may_have_run)
              OR EXISTS (SELECT 1 FROM rule_executions
-                        WHERE tenant = ?1 AND execution_id = ?2
+                        WHERE tenant = $1 AND execution_id = $2
                           AND (started_at IS NOT NULL OR acknowledged_at IS NOT NULL))",
-    )
-    .bind(tenant.as_str())
-    .bind(id.as_uuid())
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(unavailable)?;
-    if !may_have_run {
-        sqlx::query(
-            "DELETE FROM cooldowns WHERE tenant = ?1 AND claimed_by = ?2 AND rule_id =
-                 (SELECT rule_id FROM rule_executions WHERE tenant = ?1 AND execution_id = ?2)",
         )
         .bind(tenant.as_str())
         .bind(id.as_uuid())
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
+        .scalar()
+        .await?;
+    if !may_have_run {
+        connection
+            .query(
+                "DELETE FROM cooldowns WHERE tenant = $1 AND claimed_by = $2 AND rule_id =
+                 (SELECT rule_id FROM rule_executions WHERE tenant = $1 AND execution_id = $2)",
+            )
+            .bind(tenant.as_str())
+            .bind(id.as_uuid())
+            .execute()
+            .await?;
     }
     Ok(may_have_run)
 }
 
 /// Records an escalation. Returns `false` if the execution had one of this reason before.
-pub(super) async fn insert_escalation(
-    connection: &mut SqliteConnection,
+pub(crate) async fn insert_escalation(
+    connection: &mut Session,
     tenant: &TenantId,
     escalation: &Escalation,
 ) -> Result<bool, StorageError> {
-    let done = sqlx::query(
+    let done = connection.query(
         "INSERT INTO escalations (tenant, escalation_id, reason, contact, severity, message, event_id, execution_id,
              rule_id, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT DO NOTHING",
     )
     .bind(tenant.as_str())
@@ -153,18 +165,15 @@ pub(super) async fn insert_escalation(
     .bind(escalation.event_id.map(|id| id.as_uuid()))
     .bind(escalation.execution_id.map(|id| id.as_uuid()))
     .bind(escalation.rule_id.as_ref().map(RuleId::as_str))
-    .bind(micros(escalation.created_at))
-    .execute(connection)
-    .await
-    .map_err(unavailable)?;
-    Ok(done.rows_affected() == 1)
+    .bind(micros(escalation.created_at)).execute().await?;
+    Ok(done == 1)
 }
 
-impl SqliteStore {
+impl Store {
     /// Ends an execution without proof and calls a human: `dead` if no attempt can have run, else `unconfirmed`.
-    pub(super) async fn end_without_proof(
+    pub(crate) async fn end_without_proof(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Session,
         tenant: &TenantId,
         execution: &Execution,
         why: &str,

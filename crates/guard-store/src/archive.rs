@@ -16,81 +16,95 @@ use guard_domain::{
     EventId, EventType, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId, Severity,
     Source, TenantId, id,
 };
-use sqlx::Sqlite;
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use tracing::instrument;
 use uuid::Uuid;
 
-use super::SqliteStore;
-use super::execution::{execution, read_row};
-use super::receipt::{decision, execution_brief};
-use crate::error::unavailable;
+use crate::database::{Query, Row, Session, Sql};
+use crate::execution::{execution, read_row};
+use crate::receipt::{decision, execution_brief};
 use crate::row::Columns;
+use crate::store::Store;
 
 /// A statement of a list whose first parameters are the tenant, the least id, the id that all are below, and the limit.
-fn paged<'q>(
-    statement: &'static str,
-    tenant: &'q TenantId,
+fn paged<'s>(
+    session: &'s mut Session,
+    statement: Sql,
+    tenant: &TenantId,
     page: IdPage,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
-) -> Query<'q, Sqlite, SqliteArguments> {
+) -> Query<'s> {
     let least = since.map_or(Uuid::nil(), id::v7_floor);
     let until = until.map_or(Uuid::max(), id::v7_floor);
     let below = page.before.map_or(until, |before| before.min(until));
-    sqlx::query(statement)
+    session
+        .query(statement)
         .bind(tenant.as_str())
         .bind(least)
         .bind(below)
-        .bind(page.limit)
+        .bind(i64::from(page.limit))
 }
+
+/// A statement that names its index for SQLite.
+macro_rules! indexed {
+    ($before:expr, $index:literal, $after:expr) => {
+        Sql {
+            sqlite: concat!($before, " ", $index, " ", $after),
+            postgres: concat!($before, " ", $after),
+        }
+    };
+}
+pub(crate) use indexed;
 
 macro_rules! select_events {
     ($index:literal, $filter:literal) => {
-        concat!(
+        indexed!(
             "SELECT e.event_id, e.body, e.received_at, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
                     a.executed_at, x.execution_id, x.playbook, x.state, x.attempts
-             FROM events e ",
+             FROM events e",
             $index,
-            "
-             JOIN audit_log a ON a.tenant = e.tenant AND a.event_id = e.event_id AND a.action = 'decision'
+            concat!("JOIN audit_log a ON a.tenant = e.tenant AND a.event_id = e.event_id AND a.action = 'decision'
              LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
-             WHERE e.tenant = ?1 AND e.event_id >= ?2 AND e.event_id < ?3 AND ",
+             WHERE e.tenant = $1 AND e.event_id >= $2 AND e.event_id < $3 AND ",
             $filter,
-            " ORDER BY e.event_id DESC LIMIT ?4"
+            " ORDER BY e.event_id DESC LIMIT $4")
         )
     };
 }
 
 macro_rules! select_executions {
     ($index:literal, $filter:literal) => {
-        concat!(
-            "SELECT * FROM rule_executions ",
+        indexed!(
+            "SELECT * FROM rule_executions",
             $index,
-            " WHERE tenant = ?1 AND execution_id >= ?2 AND execution_id < ?3 AND ",
-            $filter,
-            " ORDER BY execution_id DESC LIMIT ?4"
+            concat!(
+                "WHERE tenant = $1 AND execution_id >= $2 AND execution_id < $3 AND ",
+                $filter,
+                " ORDER BY execution_id DESC LIMIT $4"
+            )
         )
     };
 }
 
 #[async_trait]
-impl Archive for SqliteStore {
+impl Archive for Store {
     #[instrument(name = "db.event.read", level = "debug", skip_all)]
     async fn event(
         &self,
         tenant: &TenantId,
         id: EventId,
     ) -> Result<Option<EventRecord>, StorageError> {
-        let row = sqlx::query(select_events!("", "e.event_id = ?2"))
+        let row = self
+            .database
+            .reader()
+            .await?
+            .query(select_events!("", "e.event_id = $2"))
             .bind(tenant.as_str())
             .bind(id.as_uuid())
             .bind(Uuid::max())
             .bind(1)
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(unavailable)?;
+            .fetch_optional()
+            .await?;
         row.as_ref().map(event_record).transpose()
     }
 
@@ -106,14 +120,14 @@ impl Archive for SqliteStore {
                 source: Some(_), ..
             } => select_events!(
                 "INDEXED BY events_by_source",
-                "e.source = ?5 AND (?6 IS NULL OR e.event_type = ?6) AND (?7 IS NULL OR e.decision = ?7)"
+                "e.source = $5 AND ($6 IS NULL OR e.event_type = $6) AND ($7 IS NULL OR e.decision = $7)"
             ),
             EventFilter {
                 decision: Some(_), ..
             } => {
                 select_events!(
                     "INDEXED BY events_by_decision",
-                    "?5 IS NULL AND (?6 IS NULL OR e.event_type = ?6) AND e.decision = ?7"
+                    "$5 IS NULL AND ($6 IS NULL OR e.event_type = $6) AND e.decision = $7"
                 )
             }
             EventFilter {
@@ -122,18 +136,25 @@ impl Archive for SqliteStore {
             } => {
                 select_events!(
                     "INDEXED BY events_by_type",
-                    "?5 IS NULL AND e.event_type = ?6 AND ?7 IS NULL"
+                    "$5 IS NULL AND e.event_type = $6 AND $7 IS NULL"
                 )
             }
-            _ => select_events!("", "?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
+            _ => select_events!("", "$5 IS NULL AND $6 IS NULL AND $7 IS NULL"),
         };
-        let rows = paged(statement, tenant, page, filter.since, filter.until)
-            .bind(filter.source.as_ref().map(Source::as_str))
-            .bind(filter.event_type.as_ref().map(EventType::as_str))
-            .bind(filter.decision.map(DecisionKind::as_str))
-            .fetch_all(&self.reader)
-            .await
-            .map_err(unavailable)?;
+        let mut session = self.database.reader().await?;
+        let rows = paged(
+            &mut session,
+            statement,
+            tenant,
+            page,
+            filter.since,
+            filter.until,
+        )
+        .bind(filter.source.as_ref().map(Source::as_str))
+        .bind(filter.event_type.as_ref().map(EventType::as_str))
+        .bind(filter.decision.map(DecisionKind::as_str))
+        .fetch_all()
+        .await?;
         rows.iter().map(event_record).collect()
     }
 
@@ -143,18 +164,15 @@ impl Archive for SqliteStore {
         tenant: &TenantId,
         id: ExecutionId,
     ) -> Result<Option<ExecutionDetail>, StorageError> {
-        let mut connection = self.reader.acquire().await.map_err(unavailable)?;
+        let mut connection = self.database.reader().await?;
         let Some(row) = read_row(&mut connection, tenant, id).await? else {
             return Ok(None);
         };
-        let attempts = sqlx::query(
-            "SELECT * FROM execution_attempts WHERE tenant = ?1 AND execution_id = ?2 ORDER BY attempt",
+        let attempts = connection.query(
+            "SELECT * FROM execution_attempts WHERE tenant = $1 AND execution_id = $2 ORDER BY attempt",
         )
         .bind(tenant.as_str())
-        .bind(id.as_uuid())
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(unavailable)?;
+        .bind(id.as_uuid()).fetch_all().await?;
         Ok(Some(ExecutionDetail {
             execution: execution(&row)?,
             params: Columns::new(&row, "rule_executions", "execution_id").get("params")?,
@@ -174,31 +192,38 @@ impl Archive for SqliteStore {
                 rule_id: Some(_), ..
             } => select_executions!(
                 "INDEXED BY rule_executions_by_rule",
-                "rule_id = ?7 AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR playbook = ?6)"
+                "rule_id = $7 AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR playbook = $6)"
             ),
             ExecutionFilter {
                 playbook: Some(_), ..
             } => {
                 select_executions!(
                     "INDEXED BY rule_executions_by_playbook",
-                    "playbook = ?6 AND (?5 IS NULL OR state = ?5) AND ?7 IS NULL"
+                    "playbook = $6 AND ($5 IS NULL OR state = $5) AND $7 IS NULL"
                 )
             }
             ExecutionFilter { state: Some(_), .. } => {
                 select_executions!(
                     "INDEXED BY rule_executions_by_state",
-                    "state = ?5 AND ?6 IS NULL AND ?7 IS NULL"
+                    "state = $5 AND $6 IS NULL AND $7 IS NULL"
                 )
             }
-            _ => select_executions!("", "?5 IS NULL AND ?6 IS NULL AND ?7 IS NULL"),
+            _ => select_executions!("", "$5 IS NULL AND $6 IS NULL AND $7 IS NULL"),
         };
-        let rows = paged(statement, tenant, page, filter.since, filter.until)
-            .bind(filter.state.map(ExecutionState::as_str))
-            .bind(filter.playbook.as_ref().map(PlaybookName::as_str))
-            .bind(filter.rule_id.as_ref().map(RuleId::as_str))
-            .fetch_all(&self.reader)
-            .await
-            .map_err(unavailable)?;
+        let mut session = self.database.reader().await?;
+        let rows = paged(
+            &mut session,
+            statement,
+            tenant,
+            page,
+            filter.since,
+            filter.until,
+        )
+        .bind(filter.state.map(ExecutionState::as_str))
+        .bind(filter.playbook.as_ref().map(PlaybookName::as_str))
+        .bind(filter.rule_id.as_ref().map(RuleId::as_str))
+        .fetch_all()
+        .await?;
         rows.iter().map(execution).collect()
     }
 
@@ -209,11 +234,11 @@ impl Archive for SqliteStore {
         filter: &EscalationFilter,
         page: IdPage,
     ) -> Result<Vec<Escalation>, StorageError> {
-        let rows = paged("SELECT * FROM escalations WHERE tenant = ?1 AND escalation_id >= ?2 AND escalation_id < ?3
-             ORDER BY escalation_id DESC LIMIT ?4", tenant, page, filter.since, filter.until)
-        .fetch_all(&self.reader)
-        .await
-        .map_err(unavailable)?;
+        let mut session = self.database.reader().await?;
+        let rows = paged(&mut session, "SELECT * FROM escalations WHERE tenant = $1 AND escalation_id >= $2 AND escalation_id < $3
+             ORDER BY escalation_id DESC LIMIT $4".into(), tenant, page, filter.since, filter.until)
+        .fetch_all()
+        .await?;
         rows.iter().map(escalation).collect()
     }
 
@@ -238,7 +263,7 @@ impl Archive for SqliteStore {
     }
 }
 
-fn event_record(row: &SqliteRow) -> Result<EventRecord, StorageError> {
+fn event_record(row: &Row) -> Result<EventRecord, StorageError> {
     let columns = Columns::new(row, "events", "event_id");
     Ok(EventRecord {
         id: EventId::from_uuid(columns.get("event_id")?),
@@ -251,7 +276,7 @@ fn event_record(row: &SqliteRow) -> Result<EventRecord, StorageError> {
     })
 }
 
-fn attempt(row: &SqliteRow) -> Result<Attempt, StorageError> {
+fn attempt(row: &Row) -> Result<Attempt, StorageError> {
     let columns = Columns::new(row, "execution_attempts", "execution_id");
     Ok(Attempt {
         number: columns.unsigned("attempt")?,
@@ -264,7 +289,7 @@ fn attempt(row: &SqliteRow) -> Result<Attempt, StorageError> {
     })
 }
 
-pub(super) fn escalation(row: &SqliteRow) -> Result<Escalation, StorageError> {
+pub(crate) fn escalation(row: &Row) -> Result<Escalation, StorageError> {
     let columns = Columns::new(row, "escalations", "escalation_id");
     Ok(Escalation {
         id: EscalationId::from_uuid(columns.get("escalation_id")?),

@@ -3,26 +3,25 @@
 use chrono::TimeDelta;
 use guard_app::ports::{Actor, CancelOutcome, RedriveOutcome, StorageError, random_tail};
 use guard_domain::{ExecutionId, ExecutionState, TenantId};
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::super::audit::{Head, Record, Subject};
-use super::super::execution::{execution, read, read_row, release_unless_run, set_state};
-use super::super::{SqliteStore, commit};
-use crate::error::unavailable;
+use crate::audit::Chain;
+use crate::audit::{Head, Record, Subject};
+use crate::database::Session;
+use crate::execution::{execution, lock_row, read, release_unless_run, set_state};
 use crate::row::micros;
-use crate::sqlite::audit::Chain;
+use crate::store::Store;
 
-impl SqliteStore {
-    pub(super) async fn cancel_execution(
+impl Store {
+    pub(crate) async fn cancel_execution(
         &self,
         tenant: &TenantId,
         id: ExecutionId,
         actor: &Actor,
     ) -> Result<CancelOutcome, StorageError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let mut chain = self.chain.lock().await;
-        let Some(row) = read_row(&mut transaction, tenant, id).await? else {
+        let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return Ok(CancelOutcome::NotFound);
         };
         let current = execution(&row)?;
@@ -47,76 +46,70 @@ impl SqliteStore {
             .act_on_record(&mut transaction, &mut chain, tenant, id, actor, act)
             .await?;
         let execution = read(&mut transaction, tenant, id).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         chain.advance(head);
         Ok(CancelOutcome::Cancelled(execution))
     }
 
-    pub(super) async fn redrive_execution(
+    pub(crate) async fn redrive_execution(
         &self,
         tenant: &TenantId,
         id: ExecutionId,
         deadline: TimeDelta,
         actor: &Actor,
     ) -> Result<RedriveOutcome, StorageError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.database.begin().await?;
         let mut chain = self.chain.lock().await;
-        let Some(row) = read_row(&mut transaction, tenant, id).await? else {
+        let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return Ok(RedriveOutcome::NotFound);
         };
         let state = execution(&row)?.state;
         if !state.may_redrive() {
             return Ok(RedriveOutcome::Refused(state));
         }
-        let open: Option<Uuid> = sqlx::query_scalar(
+        let open: Option<Uuid> = transaction.query(
             "SELECT execution_id FROM rule_executions
-             WHERE tenant = ?1 AND redrive_of = ?2 AND state IN ('queued', 'dispatching', 'acknowledged', 'started')",
+             WHERE tenant = $1 AND redrive_of = $2 AND state IN ('queued', 'dispatching', 'acknowledged', 'started')",
         )
         .bind(tenant.as_str())
-        .bind(id.as_uuid())
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
+        .bind(id.as_uuid()).optional_scalar().await?;
         if let Some(open) = open {
             return Ok(RedriveOutcome::Open(ExecutionId::from_uuid(open)));
         }
         let now = self.clock.now();
         let new = ExecutionId::new(now, random_tail(self.random.as_ref()));
-        sqlx::query(
+        transaction.query(
             "INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,
                  severity_rank, state, cooldown_value, params, next_attempt_at, deadline, executed_at, traceparent,
                  redrive_of)
-             SELECT tenant, ?3, event_id, rule_id, rule_version, playbook, severity, severity_rank, 'queued',
-                 cooldown_value, params, ?4, ?5, ?4, traceparent, execution_id
-             FROM rule_executions WHERE tenant = ?1 AND execution_id = ?2",
+             SELECT tenant, $3, event_id, rule_id, rule_version, playbook, severity, severity_rank, 'queued',
+                 cooldown_value, params, $4, $5, $4, traceparent, execution_id
+             FROM rule_executions WHERE tenant = $1 AND execution_id = $2",
         )
         .bind(tenant.as_str())
         .bind(id.as_uuid())
         .bind(new.as_uuid())
         .bind(micros(now))
-        .bind(micros(now + deadline))
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
+        .bind(micros(now + deadline)).execute().await?;
         let message = format!("Redrove an execution as {new}");
         let act = ("execution_redriven", message.as_str());
         let head = self
             .act_on_record(&mut transaction, &mut chain, tenant, id, actor, act)
             .await?;
         let execution = read(&mut transaction, tenant, new).await?;
-        commit(transaction).await?;
+        transaction.commit().await?;
         chain.advance(head);
         Ok(RedriveOutcome::Redriven(execution))
     }
 
     async fn act_on_record(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Session,
         chain: &mut Chain,
         tenant: &TenantId,
         id: ExecutionId,
         actor: &Actor,
-        (action, message): (&str, &str),
+        (action, message): (&'static str, &str),
     ) -> Result<Head, StorageError> {
         let subject = Subject {
             execution_id: Some(id),

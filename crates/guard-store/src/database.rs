@@ -1,0 +1,157 @@
+//! One way to speak to both databases.
+//!
+//! A [`Session`] is a connection or a transaction. A statement is the same text for both databases wherever both
+//! understand it; a [`Sql`] has one text for each where they differ. Parameters are `$1`, `$2` and so on.
+
+mod insert;
+mod postgres;
+mod query;
+mod row;
+
+use std::time::Duration;
+
+use guard_app::ports::StorageError;
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use crate::error::{outcome_unknown, unavailable};
+pub(crate) use insert::{Cell, Insert};
+pub(crate) use postgres::{PgDatabase, PgSession};
+pub(crate) use query::Query;
+pub(crate) use row::{Column, Row};
+
+/// A statement as each of the databases understands it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl From<&'static str> for Sql {
+    fn from(both: &'static str) -> Self {
+        Self {
+            sqlite: both,
+            postgres: both,
+        }
+    }
+}
+
+/// The connections to a database.
+pub(crate) enum Database {
+    Sqlite {
+        /// One connection: SQLite has one writer.
+        writer: SqlitePool,
+        reader: SqlitePool,
+    },
+    Postgres(PgDatabase),
+}
+
+impl Database {
+    /// A transaction that writes.
+    pub(crate) async fn begin(&self) -> Result<Session, StorageError> {
+        match self {
+            // Nobody else writes meanwhile.
+            Self::Sqlite { writer, .. } => writer
+                .begin_with("BEGIN IMMEDIATE")
+                .await
+                .map(Session::SqliteTransaction)
+                .map_err(unavailable),
+            Self::Postgres(database) => database.begin().await.map(Session::Postgres),
+        }
+    }
+
+    /// A connection that reads.
+    pub(crate) async fn reader(&self) -> Result<Session, StorageError> {
+        match self {
+            Self::Sqlite { reader, .. } => reader
+                .acquire()
+                .await
+                .map(Session::Sqlite)
+                .map_err(unavailable),
+            Self::Postgres(database) => database.reader().await.map(Session::Postgres),
+        }
+    }
+
+    /// Closes every connection; what is open is finished first.
+    pub(crate) async fn close(&self, timeout: Duration) {
+        let close = async {
+            match self {
+                Self::Sqlite { writer, reader } => {
+                    reader.close().await;
+                    writer.close().await;
+                }
+                Self::Postgres(database) => database.pool.close().await,
+            }
+        };
+        if tokio::time::timeout(timeout, close).await.is_err() {
+            tracing::warn!("the database does not let connections go in time");
+        }
+    }
+}
+
+/// What only one transaction does at a time, whichever the instance.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WholeLock {
+    Partitions = 0,
+    Keys = 1,
+    Control = 2,
+}
+
+/// A connection or a transaction. A transaction that is dropped is rolled back.
+pub(crate) enum Session {
+    Sqlite(PoolConnection<Sqlite>),
+    SqliteTransaction(Transaction<'static, Sqlite>),
+    Postgres(PgSession),
+}
+
+impl Session {
+    /// Begins a query: its parameters are bound in order, then it is run.
+    pub(crate) fn query(&mut self, statement: impl Into<Sql>) -> Query<'_> {
+        Query::new(self, statement.into())
+    }
+
+    /// Whether this is PostgreSQL, where several instances work at once.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Waits until no other transaction has the lock; it is held until the end of the transaction. SQLite has one writer
+    /// anyway.
+    pub(crate) async fn take_lock(&mut self, lock: WholeLock) -> Result<(), StorageError> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        self.query("SELECT pg_advisory_xact_lock(20039, $1::int)")
+            .bind(lock as i64)
+            .execute()
+            .await
+            .map(drop)
+    }
+
+    /// Makes what the transaction did durable.
+    pub(crate) async fn commit(self) -> Result<(), StorageError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::SqliteTransaction(transaction) => {
+                transaction.commit().await.map_err(outcome_unknown)
+            }
+            Self::Postgres(session) => session.commit().await,
+        }
+    }
+
+    /// Undoes what the transaction did.
+    pub(crate) async fn roll_back(self) -> Result<(), StorageError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::SqliteTransaction(transaction) => {
+                transaction.rollback().await.map_err(unavailable)
+            }
+            Self::Postgres(session) => session.roll_back().await,
+        }
+    }
+}
+
+/// The kinds of arguments: `Arguments` of each database.
+pub(crate) type PgArguments = <Postgres as sqlx::Database>::Arguments;
+pub(crate) type SqliteArguments = <Sqlite as sqlx::Database>::Arguments;

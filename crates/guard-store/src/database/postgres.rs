@@ -1,0 +1,164 @@
+//! Connections to PostgreSQL: bounded in number and in time.
+
+use std::time::Duration;
+
+use guard_app::ports::StorageError;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgPool;
+use sqlx::{Executor, PgConnection, Postgres};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::unavailable;
+
+/// A pool, and how its connections are used.
+pub(crate) struct PgDatabase {
+    pub(crate) pool: PgPool,
+    /// How long everything between taking a connection and giving it back may take.
+    pub(crate) timeout: Duration,
+    /// A pooler in transaction mode is between: statements are not prepared, and each is in a transaction.
+    pub(crate) pooled: bool,
+}
+
+impl PgDatabase {
+    pub(super) async fn reader(&self) -> Result<PgSession, StorageError> {
+        // An unprepared statement is two messages, which a pooler may hand to two servers but in a transaction.
+        if self.pooled {
+            return self.begin().await;
+        }
+        self.acquire().await
+    }
+
+    pub(super) async fn begin(&self) -> Result<PgSession, StorageError> {
+        let mut session = self.acquire().await?;
+        session.run("BEGIN").await?;
+        session.stage = Stage::InTransaction;
+        Ok(session)
+    }
+
+    async fn acquire(&self) -> Result<PgSession, StorageError> {
+        let deadline = Instant::now() + self.timeout;
+        let connection = timeout_at(deadline, self.pool.acquire())
+            .await
+            .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?
+            .map_err(unavailable)?;
+        Ok(PgSession {
+            connection: Some(connection),
+            stage: Stage::Idle,
+            deadline,
+            prepare: !self.pooled,
+        })
+    }
+}
+
+/// What a connection is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Idle,
+    InTransaction,
+    /// A statement is under way, in a transaction or not, or ended in a way that leaves the connection unusable.
+    Broken(bool),
+}
+
+/// A connection, perhaps in a transaction.
+///
+/// When it is dropped, an idle connection goes back to the pool, an open transaction is rolled back first, and a connection
+/// whose statement is under way is closed: the server may never answer it.
+pub(crate) struct PgSession {
+    connection: Option<PoolConnection<Postgres>>,
+    stage: Stage,
+    deadline: Instant,
+    prepare: bool,
+}
+
+impl PgSession {
+    pub(super) const fn may_prepare(&self) -> bool {
+        self.prepare
+    }
+
+    /// The connection for a statement, and when the statement must be done. Until [`PgSession::end_statement`] hears of its
+    /// end, the connection counts as broken.
+    pub(super) fn begin_statement(&mut self) -> Result<(&mut PgConnection, Instant), StorageError> {
+        let stage = self.stage;
+        match &mut self.connection {
+            Some(connection) if !matches!(stage, Stage::Broken(_)) => {
+                self.stage = Stage::Broken(stage == Stage::InTransaction);
+                Ok((connection, self.deadline))
+            }
+            _ => Err(unavailable(sqlx::Error::PoolClosed)),
+        }
+    }
+
+    /// Notes how a statement ended. What the server refuses leaves the connection usable; a transaction can then only be
+    /// rolled back.
+    pub(super) fn end_statement<T>(
+        &mut self,
+        done: Result<Result<T, sqlx::Error>, Elapsed>,
+    ) -> Result<T, StorageError> {
+        let done = done.map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?;
+        if matches!(
+            done,
+            Ok(_) | Err(sqlx::Error::Database(_) | sqlx::Error::RowNotFound)
+        ) {
+            self.stage = match self.stage {
+                Stage::Broken(true) => Stage::InTransaction,
+                Stage::Broken(false) => Stage::Idle,
+                stage => stage,
+            };
+        }
+        done.map_err(unavailable)
+    }
+
+    /// Runs a statement that has neither parameters nor rows.
+    async fn run(&mut self, statement: &'static str) -> Result<(), StorageError> {
+        let (connection, deadline) = self.begin_statement()?;
+        let done = timeout_at(deadline, connection.execute(statement)).await;
+        self.end_statement(done).map(drop)
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), StorageError> {
+        if self.stage != Stage::InTransaction {
+            return Ok(());
+        }
+        match self.run("COMMIT").await {
+            Ok(()) => {
+                self.stage = Stage::Idle;
+                Ok(())
+            }
+            // A refusal undoes everything; anything else may have come after the fact.
+            Err(error) if self.stage == Stage::InTransaction => {
+                self.stage = Stage::Idle;
+                Err(error)
+            }
+            Err(StorageError::Unavailable(source)) => Err(StorageError::OutcomeUnknown(source)),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn roll_back(mut self) -> Result<(), StorageError> {
+        self.run("ROLLBACK").await?;
+        self.stage = Stage::Idle;
+        Ok(())
+    }
+}
+
+impl Drop for PgSession {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        match self.stage {
+            Stage::Idle => {}
+            Stage::InTransaction => {
+                let deadline = self.deadline.max(Instant::now() + Duration::from_secs(1));
+                tokio::spawn(async move {
+                    let done = timeout_at(deadline, connection.execute("ROLLBACK")).await;
+                    if !matches!(done, Ok(Ok(_))) {
+                        drop(connection.detach());
+                    }
+                });
+            }
+            Stage::Broken(_) => drop(connection.detach()),
+        }
+    }
+}

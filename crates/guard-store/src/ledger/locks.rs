@@ -1,0 +1,96 @@
+//! Who decides about the same thing decides one after the other.
+//!
+//! SQLite has one writer. In PostgreSQL a transaction takes advisory locks, which end with it and which poolers let pass,
+//! before it reads: for each idempotency key, and for each cooldown and window value of the rules that match. They are
+//! taken in one order, in one statement; the statements after it see what the holder before committed. A lock is a hash: two
+//! things that share one wait for each other without need.
+
+use std::collections::BTreeSet;
+
+use guard_app::ports::{Intake, StorageError};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::database::{Session, Sql};
+use crate::row::stored_value;
+
+/// The classes of our locks among those of the database; 20039 is "NG".
+const CHAINS: i64 = 20040;
+const KEYS: i64 = 20041;
+const VALUES: i64 = 20042;
+/// How many different locks there are for cooldown and window values: a server has room for some thousands.
+const VALUE_LOCKS: u32 = 2048;
+
+/// Locks what a batch decides about.
+pub(super) async fn lock_batch(
+    session: &mut Session,
+    chain: Uuid,
+    intakes: &[Intake],
+) -> Result<(), StorageError> {
+    if !session.is_shared() {
+        return Ok(());
+    }
+    let mut locks = BTreeSet::from([(CHAINS, hash(&[chain.as_bytes()]))]);
+    for intake in intakes {
+        let tenant = intake.tenant.as_str().as_bytes();
+        if let Some(key) = &intake.key {
+            let source = intake.event.source().as_str().as_bytes();
+            locks.insert((KEYS, hash(&[tenant, source, key.key.as_bytes()])));
+        }
+        let evaluation = &intake.evaluation;
+        for found in evaluation.matches.iter().chain(&evaluation.shadows) {
+            let rule = found.rule_id.as_str().as_bytes();
+            let mut lock = |value: &str| {
+                let hash = hash(&[tenant, rule, stored_value(value).as_bytes()]);
+                locks.insert((VALUES, hash % i64::from(VALUE_LOCKS)));
+            };
+            if intake.rules.holds_back(found) {
+                lock(&found.cooldown_value);
+            }
+            if let Some(value) = &found.window_value {
+                lock(value);
+            }
+        }
+    }
+    take(session, &locks).await
+}
+
+/// Waits for a commit of this process that is under way.
+pub(super) async fn lock_chain(session: &mut Session, chain: Uuid) -> Result<(), StorageError> {
+    if !session.is_shared() {
+        return Ok(());
+    }
+    take(
+        session,
+        &BTreeSet::from([(CHAINS, hash(&[chain.as_bytes()]))]),
+    )
+    .await
+}
+
+async fn take(session: &mut Session, locks: &BTreeSet<(i64, i64)>) -> Result<(), StorageError> {
+    let locks = serde_json::to_string(locks).unwrap_or_else(|_| "[]".to_owned());
+    // The elements come in their order.
+    let statement = Sql {
+        sqlite: "",
+        postgres: "SELECT count(pg_advisory_xact_lock((l.value ->> 0)::int, (l.value ->> 1)::int))
+                   FROM jsonb_array_elements($1::jsonb) l",
+    };
+    session
+        .query(statement)
+        .bind(locks)
+        .execute()
+        .await
+        .map(drop)
+}
+
+/// A hash that fits in a positive `int`.
+fn hash(parts: &[&[u8]]) -> i64 {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+        hasher.update([0]);
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    let [a, b, c, d, ..] = digest;
+    i64::from(u32::from_be_bytes([a, b, c, d]) >> 1)
+}

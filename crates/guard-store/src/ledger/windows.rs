@@ -1,0 +1,131 @@
+//! The matches that windows count.
+
+use std::collections::{HashMap, HashSet};
+
+use guard_app::ports::{Intake, StorageError};
+use guard_domain::TenantId;
+use guard_policy::WindowCount;
+
+use super::known::TenantState;
+use crate::database::{Insert, Session, Sql};
+use crate::row::{micros, moment, stored_value};
+
+/// Reads the matches for the windows of the matching rules: one statement, however many they are.
+pub(super) async fn read_matches(
+    session: &mut Session,
+    intakes: &[Intake],
+    tenants: &mut HashMap<TenantId, TenantState>,
+) -> Result<(), StorageError> {
+    let mut seen = HashSet::new();
+    let asked: Vec<_> = intakes
+        .iter()
+        .flat_map(|intake| {
+            let evaluation = &intake.evaluation;
+            let found = evaluation.matches.iter().chain(&evaluation.shadows);
+            found.filter_map(|found| {
+                Some((
+                    &intake.tenant,
+                    &found.rule_id,
+                    found.window_value.as_deref()?,
+                ))
+            })
+        })
+        .filter(|asked| seen.insert(*asked))
+        .collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<_> = asked
+        .iter()
+        .map(|(tenant, rule, value)| (tenant.as_str(), rule.as_str(), stored_value(value)))
+        .collect();
+    let rows = session
+        .query(Sql {
+            // A cross join keeps its order: the other way round it would walk through all windows of the tenant.
+            sqlite: "SELECT m.key AS place, w.at AS at FROM json_each($1) m
+                     CROSS JOIN windows w ON w.tenant = m.value ->> 0 AND w.rule_id = m.value ->> 1
+                         AND w.value = m.value ->> 2",
+            postgres: "SELECT m.place - 1 AS place, w.at AS at
+                       FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY m (value, place)
+                       JOIN windows w ON w.tenant = m.value ->> 0 AND w.rule_id = m.value ->> 1
+                           AND w.value = m.value ->> 2",
+        })
+        .bind(serde_json::to_string(&keys).unwrap_or_else(|_| "[]".to_owned()))
+        .fetch_all()
+        .await?;
+    let mut moments = vec![Vec::new(); asked.len()];
+    for row in rows {
+        let place: i64 = row.get("place")?;
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        if let Some(moments) = moments.get_mut(place) {
+            moments.push(moment(row.get("at")?));
+        }
+    }
+    for ((tenant, rule, value), moments) in asked.into_iter().zip(moments) {
+        if let Some(TenantState { standing, .. }) = tenants.get_mut(tenant) {
+            standing.set_matches(rule.clone(), value.to_owned(), moments);
+        }
+    }
+    Ok(())
+}
+
+const INSERT_MATCHES: Insert = Insert(Sql {
+    sqlite: "INSERT INTO windows (tenant, rule_id, value, at, event_id, until) VALUES ($1, $2, $3, $4, $5, $6)",
+    postgres: "INSERT INTO windows (tenant, rule_id, value, at, event_id, until)
+               SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[])",
+});
+
+/// Writes matches, and drops the oldest ones that a rule's count has no need of.
+pub(super) async fn write_matches(
+    session: &mut Session,
+    matches: &[(&Intake, &WindowCount)],
+) -> Result<(), StorageError> {
+    let values: Vec<_> = matches
+        .iter()
+        .map(|(_, window)| stored_value(&window.value))
+        .collect();
+    let rows: Vec<_> = matches
+        .iter()
+        .zip(&values)
+        .map(|((intake, window), value)| {
+            [
+                intake.tenant.as_str().into(),
+                window.rule_id.as_str().into(),
+                value.as_ref().into(),
+                micros(window.at).into(),
+                intake.event_id.as_uuid().into(),
+                micros(window.until()).into(),
+            ]
+        })
+        .collect();
+    session.insert(INSERT_MATCHES, &rows).await?;
+    let mut trimmed = HashSet::new();
+    for ((intake, window), value) in matches.iter().zip(&values) {
+        if trimmed.insert((&intake.tenant, &window.rule_id, value)) {
+            trim_matches(session, &intake.tenant, window, value).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn trim_matches(
+    session: &mut Session,
+    tenant: &TenantId,
+    window: &WindowCount,
+    value: &str,
+) -> Result<(), StorageError> {
+    session
+        .query(
+            "DELETE FROM windows
+             WHERE tenant = $1 AND rule_id = $2 AND value = $3 AND (at, event_id) <=
+                 (SELECT at, event_id FROM windows WHERE tenant = $1 AND rule_id = $2 AND value = $3
+                  ORDER BY at DESC, event_id DESC LIMIT 1 OFFSET $4)",
+        )
+        .bind(tenant.as_str())
+        .bind(window.rule_id.as_str())
+        .bind(value)
+        .bind(i64::from(window.count))
+        .execute()
+        .await
+        .map(drop)
+}

@@ -1,0 +1,55 @@
+//! The days of `events` and `audit_log` in PostgreSQL: a partition for each, by the time inside the ids.
+
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use guard_app::ports::StorageError;
+use guard_domain::id;
+
+use crate::database::{Database, Sql, WholeLock};
+use crate::store::Store;
+
+/// How many days ahead partitions are made.
+const DAYS_AHEAD: i64 = 14;
+/// The tables that are partitioned, and their partitions' names before the day.
+const TABLES: [&str; 2] = ["events", "audit_log"];
+/// Makes a partition unless it is there. Several instances may try at once: one after the other.
+const MAKE: Sql = Sql {
+    sqlite: "",
+    postgres: "SELECT guard_make_partition($1, $2, $3, $4)",
+};
+
+impl Store {
+    /// Makes the partitions of yesterday, today and the days ahead that are not there yet. Does nothing for SQLite.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`].
+    pub async fn make_partitions(&self) -> Result<(), StorageError> {
+        let Database::Postgres(_) = &self.database else {
+            return Ok(());
+        };
+        let mut transaction = self.database.begin().await?;
+        transaction.take_lock(WholeLock::Partitions).await?;
+        let today = self.clock.now();
+        for days in -1..=DAYS_AHEAD {
+            let day = today + TimeDelta::days(days);
+            for table in TABLES {
+                transaction
+                    .query(MAKE)
+                    .bind(table)
+                    .bind(partition(table, day))
+                    .bind(id::v7_floor(midnight(day)))
+                    .bind(id::v7_floor(midnight(day + TimeDelta::days(1))))
+                    .execute()
+                    .await?;
+            }
+        }
+        transaction.commit().await
+    }
+}
+
+fn midnight(moment: DateTime<Utc>) -> DateTime<Utc> {
+    moment.date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
+fn partition(table: &str, day: DateTime<Utc>) -> String {
+    format!("{table}_{}", day.format("%Y%m%d"))
+}

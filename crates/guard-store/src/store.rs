@@ -1,0 +1,292 @@
+//! The adapter of every storage port.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use guard_app::ports::{Clock, Random};
+use guard_domain::ContactName;
+use sqlx::Connection;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Mutex;
+
+use crate::audit::Chain;
+use crate::database::{Database, PgDatabase};
+use crate::error::{LockError, OpenError};
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+
+/// Connections that only read, of SQLite.
+const READERS: u32 = 4;
+/// Connections to PostgreSQL: one commits, one claims, the others answer queries and callbacks.
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// How a database is used.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// How long a caller waits for a connection and a statement for a lock; of PostgreSQL, how long a transaction may take.
+    pub timeout: Duration,
+    /// Who is called about executions that end without proof.
+    pub default_contact: ContactName,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            default_contact: ContactName::default_contact(),
+        }
+    }
+}
+
+/// Everything in one database: an SQLite file, or PostgreSQL, which several instances share.
+pub struct Store {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) chain: Mutex<Chain>,
+    pub(crate) settings: StoreSettings,
+}
+
+impl Store {
+    fn new(
+        database: Database,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        settings: StoreSettings,
+    ) -> Self {
+        let chain = Mutex::new(Chain::begin(clock.as_ref(), random.as_ref()));
+        Self {
+            database,
+            clock,
+            random,
+            chain,
+            settings,
+        }
+    }
+
+    /// Opens an SQLite file, creates it if it is not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the file cannot be opened or was made by a newer version.
+    pub async fn open_sqlite(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        settings: StoreSettings,
+    ) -> Result<Self, OpenError> {
+        let connect = |source| OpenError::Connect {
+            database: path.display().to_string(),
+            source,
+        };
+        // A lock is waited for less long than the caller waits, behind another statement too, so that the caller hears of
+        // it in time.
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(settings.timeout / 4);
+        let pool = SqlitePoolOptions::new()
+            .acquire_timeout(settings.timeout)
+            .min_connections(0);
+        // SQLite itself ends a transaction that a full disk or a failing device broke, which sqlx does not notice: such a
+        // connection is thrown away.
+        let writer = pool
+            .clone()
+            .max_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .before_acquire(|connection, _| {
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
+            .connect_with(options.clone())
+            .await
+            .map_err(connect)?;
+        SQLITE_MIGRATIONS
+            .run(&writer)
+            .await
+            .map_err(|source| OpenError::Migrate {
+                database: path.display().to_string(),
+                source,
+            })?;
+        let reader = pool
+            .max_connections(READERS)
+            // A file does not hang up: asking it before every statement would double the work of an idle server.
+            .test_before_acquire(false)
+            .idle_timeout(Duration::from_secs(60))
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(connect)?;
+        let database = Database::Sqlite { writer, reader };
+        Ok(Self::new(database, clock, random, settings))
+    }
+
+    /// Connects to PostgreSQL, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the server cannot be reached or refuses us, or the schema was made by a newer version.
+    pub async fn open_postgres(
+        address: &PostgresAddress,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        settings: StoreSettings,
+    ) -> Result<Self, OpenError> {
+        let pooled = address.direct.is_some();
+        migrate(
+            address.direct.as_ref().unwrap_or(&address.options),
+            settings.timeout,
+        )
+        .await?;
+        let mut options = address.options.clone();
+        if pooled {
+            options = options.statement_cache_capacity(0);
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(POSTGRES_CONNECTIONS)
+            .min_connections(0)
+            .acquire_timeout(settings.timeout)
+            .idle_timeout(Duration::from_secs(60))
+            .connect_lazy_with(options);
+        let database = Database::Postgres(PgDatabase {
+            pool,
+            timeout: settings.timeout,
+            pooled,
+        });
+        let store = Self::new(database, clock, random, settings);
+        store
+            .make_partitions()
+            .await
+            .map_err(|source| OpenError::Prepare {
+                database: address.to_string(),
+                source,
+            })?;
+        Ok(store)
+    }
+
+    /// Takes an SQLite file for this process, until the lock is dropped.
+    ///
+    /// # Errors
+    /// [`LockError::InUse`] when another process has it.
+    pub fn lock(path: &Path) -> Result<StoreLock, LockError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let lock_path = PathBuf::from(name);
+        let io = |source| LockError::Io {
+            path: lock_path.clone(),
+            source,
+        };
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(StoreLock { _file: file }),
+            Err(std::fs::TryLockError::WouldBlock) => Err(LockError::InUse(path.to_owned())),
+            Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// Closes every connection; what is open is finished first.
+    pub async fn close(&self) {
+        self.database.close(self.settings.timeout).await;
+    }
+}
+
+/// Brings the schema of PostgreSQL up to date, over a connection of its own.
+async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), OpenError> {
+    let database = || name_of(options);
+    let connect = |source| OpenError::Connect {
+        database: database(),
+        source,
+    };
+    let connecting = tokio::time::timeout(timeout, sqlx::PgConnection::connect_with(options));
+    let mut connection = connecting
+        .await
+        .map_err(|_| connect(sqlx::Error::PoolTimedOut))?
+        .map_err(connect)?;
+    // Migrations take as long as they take.
+    POSTGRES_MIGRATIONS
+        .run(&mut connection)
+        .await
+        .map_err(|source| OpenError::Migrate {
+            database: database(),
+            source,
+        })?;
+    connection.close().await.map_err(connect)
+}
+
+fn name_of(options: &PgConnectOptions) -> String {
+    format!(
+        "postgres://{}:{}/{}",
+        options.get_host(),
+        options.get_port(),
+        options
+            .get_database()
+            .unwrap_or_else(|| options.get_username())
+    )
+}
+
+/// Where a PostgreSQL database is.
+#[derive(Clone)]
+pub struct PostgresAddress {
+    options: PgConnectOptions,
+    /// Past the pooler.
+    direct: Option<PgConnectOptions>,
+}
+
+impl PostgresAddress {
+    /// Reads a URL such as `postgres://user:password@host:5432/database?sslmode=require`. If `direct` is given, `url` is
+    /// that of a pooler in transaction mode, and the schema is brought up to date past it.
+    ///
+    /// # Errors
+    /// What is wrong with a URL, without its password.
+    pub fn parse(url: &str, direct: Option<&str>) -> Result<Self, String> {
+        let read = |url: &str| {
+            let options: PgConnectOptions = url.parse().map_err(|error| match error {
+                sqlx::Error::Configuration(why) => why.to_string(),
+                _ => "it cannot be read".to_owned(),
+            })?;
+            Ok::<_, String>(
+                options
+                    .application_name("neural-guard")
+                    // Poolers refuse what they do not know.
+                    .extra_float_digits(None),
+            )
+        };
+        Ok(Self {
+            options: read(url)?,
+            direct: direct.map(read).transpose()?,
+        })
+    }
+}
+
+impl PostgresAddress {
+    pub(crate) const fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+}
+
+impl std::fmt::Display for PostgresAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&name_of(&self.options))
+    }
+}
+
+impl std::fmt::Debug for PostgresAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// Keeps other processes off a database while it lives.
+#[derive(Debug)]
+pub struct StoreLock {
+    _file: File,
+}
