@@ -1,7 +1,12 @@
 //! Building, testing, checking.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
+use anyhow::{Context, bail};
+
+use crate::postgres_server::{self, Server};
 use crate::process::{cargo, has_subcommand};
 use crate::tidy;
 
@@ -27,12 +32,53 @@ pub(crate) fn demo(once: bool) -> anyhow::Result<()> {
 
 /// Runs all tests. The summary of the runner comes last.
 pub(crate) fn test() -> anyhow::Result<()> {
+    let (_server, url) = postgres()?;
+    let environment = [(postgres_server::VARIABLE, url.as_str())];
     cargo(&["test", "--workspace", "--doc"], &[])?;
     if has_subcommand("nextest") {
-        cargo(&["nextest", "run", "--workspace", "--all-targets"], &[])
+        cargo(
+            &["nextest", "run", "--workspace", "--all-targets"],
+            &environment,
+        )
     } else {
-        cargo(&["test", "--workspace", "--all-targets"], &[])
+        cargo(&["test", "--workspace", "--all-targets"], &environment)
     }
+}
+
+/// The PostgreSQL server of the tests: the configured one, or a private one that lives as long as what is given.
+pub(crate) fn postgres() -> anyhow::Result<(Option<Server>, String)> {
+    match std::env::var(postgres_server::VARIABLE) {
+        Ok(url) if !url.is_empty() => return Ok((None, url)),
+        _ => {}
+    }
+    if postgres_server::find_programs().is_none() && is_root_on_debian() {
+        eprintln!("PostgreSQL is not there and is installed; this takes a minute, once");
+        apt_get(&["update"])?;
+        apt_get(&["install", "--yes", "--no-install-recommends", "postgresql"])?;
+    }
+    let server = Server::start().map_err(anyhow::Error::msg)?;
+    eprintln!("PostgreSQL for the tests: {}", server.url());
+    let url = server.url().to_owned();
+    Ok((Some(server), url))
+}
+
+fn is_root_on_debian() -> bool {
+    let user = Command::new("id").arg("-u").output();
+    let root = user.is_ok_and(|output| output.stdout.starts_with(b"0"));
+    root && Path::new("/usr/bin/apt-get").exists()
+}
+
+fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new("apt-get")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(std::io::stderr())
+        .status()
+        .context("apt-get cannot be run")?;
+    if !status.success() {
+        bail!("`apt-get {}` failed", arguments.join(" "));
+    }
+    Ok(())
 }
 
 /// Brings a database's schema up to date.

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use guard_app::ports::{Clock, Random};
+use guard_app::ports::Random;
 use guard_policy::{Finding, FindingLevel, RuleFile, analyse, run_tests};
 
 use crate::config::{DatabaseUrl, Settings, report};
 use crate::rule_source::{self, DEFAULT_NAME, DEFAULT_RULES};
-use crate::system::{SystemClock, SystemRandom};
-use crate::wiring::open_store;
+use crate::system::SystemRandom;
+use crate::wiring::{clock, open_store};
 
 /// Prints the effective configuration, and what is wrong with it.
 pub(crate) fn check_config(file: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -27,11 +27,13 @@ pub(crate) fn migrate(settings: &Settings) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let (clock, _) = clock(settings).await?;
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         open_store(settings, &clock, &random).await?.close().await;
-        let DatabaseUrl::Sqlite(path) = &settings.database;
-        println!("the schema of {} is up to date", path.display());
+        match &settings.database {
+            DatabaseUrl::Sqlite(path) => println!("the schema of {} is up to date", path.display()),
+            DatabaseUrl::Postgres(address) => println!("the schema of {address} is up to date"),
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use guard_app::ports::{Actor, PublishMode};
 use guard_http::{ServeSettings, metrics_router, router, serve as serve_http};
-use guard_store::SqliteStore;
+use guard_store::Store;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,7 +32,8 @@ pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let _lock = SqliteStore::lock(make_data_folder(&settings)?)?;
+    // Of PostgreSQL several instances may work at once.
+    let _lock = make_data_folder(&settings)?.map(Store::lock).transpose()?;
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
     let mut guard = build(&settings, address, Surroundings::default()).await?;

@@ -15,7 +15,7 @@ use guard_app::{
 };
 use guard_http::Api;
 use guard_policy::Terms;
-use guard_store::SqliteStore;
+use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::rule_source;
-use crate::system::{SystemClock, SystemRandom};
+use crate::system::SystemRandom;
 use adapters::{authenticator, metrics_handle, n8n_client};
-pub use adapters::{make_data_folder, open_store};
-use housekeeping::keep_house;
+pub use adapters::{clock, make_data_folder, open_store};
+use housekeeping::{keep_house, keep_up};
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -35,8 +35,8 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// What a server takes from the machine, and tests replace.
 pub struct Surroundings {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    /// The time; the database's if not given.
+    pub clock: Option<Arc<dyn Clock>>,
     /// Randomness.
     pub random: Arc<dyn Random>,
     /// What runs playbooks; n8n as configured if not given.
@@ -46,7 +46,7 @@ pub struct Surroundings {
 impl Default for Surroundings {
     fn default() -> Self {
         Self {
-            clock: Arc::new(SystemClock::start()),
+            clock: None,
             random: Arc::new(SystemRandom),
             playbooks: None,
         }
@@ -78,7 +78,8 @@ pub struct Guard {
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
     pub generated_key: Option<SecretString>,
-    store: Arc<SqliteStore>,
+    store: Arc<Store>,
+    database_clock: Option<Arc<DatabaseClock>>,
     committer: JoinSet<()>,
 }
 
@@ -96,6 +97,10 @@ pub async fn build(
         random,
         playbooks,
     } = surroundings;
+    let (clock, database_clock) = match clock {
+        Some(clock) => (clock, None),
+        None => adapters::clock(settings).await?,
+    };
     let store = Arc::new(open_store(settings, &clock, &random).await?);
     let playbooks = match playbooks {
         Some(playbooks) => playbooks,
@@ -217,6 +222,7 @@ pub async fn build(
         stops,
         generated_key,
         store,
+        database_clock,
         committer: running,
     })
 }
@@ -264,6 +270,12 @@ impl Guard {
         tasks.spawn(keep_house(
             self.store.clone(),
             self.api.clone(),
+            stop.clone(),
+        ));
+        tasks.spawn(keep_up(
+            self.store.clone(),
+            self.database_clock.clone(),
+            self.rules.book.clone(),
             stop.clone(),
         ));
         tasks

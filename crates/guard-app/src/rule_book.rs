@@ -69,13 +69,15 @@ impl RuleBook {
         Ok(rules)
     }
 
-    /// Reads the live rules of every tenant.
+    /// Reads the live rules of every tenant of which others are held.
     ///
     /// # Errors
     /// As [`RuleBook::refresh`].
     pub async fn refresh_all(&self) -> Result<(), StorageError> {
-        for tenant in self.store.tenants().await? {
-            self.refresh(&tenant).await?;
+        for (tenant, revision) in self.store.live_revisions().await? {
+            if self.current(&tenant).revision() != revision {
+                self.refresh(&tenant).await?;
+            }
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracing::instrument;
 
 use crate::audit::{Record, Subject};
-use crate::database::{Session, WholeLock};
+use crate::database::{Session, Sql, WholeLock};
 use crate::row::{micros, moment};
 use crate::store::Store;
 
@@ -200,7 +200,13 @@ impl Controls for Store {
     #[instrument(name = "db.control.ping", level = "debug", skip_all)]
     async fn ping(&self) -> Result<(), StorageError> {
         // Reading would still go where writing does not.
-        self.database.begin().await?.roll_back().await
+        let mut session = self.database.begin().await?;
+        let lock = Sql {
+            sqlite: "SELECT 1",
+            postgres: "SELECT 1 FROM control LIMIT 1 FOR SHARE",
+        };
+        session.query(lock).execute().await?;
+        session.roll_back().await
     }
 }
 

@@ -140,21 +140,25 @@ impl RuleStore for Store {
         }))
     }
 
-    #[instrument(name = "db.rule.tenants", level = "debug", skip_all)]
-    async fn tenants(&self) -> Result<Vec<TenantId>, StorageError> {
+    #[instrument(name = "db.rule.live_revisions", level = "debug", skip_all)]
+    async fn live_revisions(&self) -> Result<Vec<(TenantId, u64)>, StorageError> {
         let mut session = self.database.reader().await?;
         let rows = session
-            .query("SELECT tenant FROM control WHERE live_revision > 0 ORDER BY tenant")
+            .query(
+                "SELECT tenant, live_revision FROM control WHERE live_revision > 0 ORDER BY tenant",
+            )
             .fetch_all()
             .await?;
         let tenant = |row: &Row| {
             let text: &str = row.get("tenant")?;
-            TenantId::parse(text).map_err(|error| StorageError::Inconsistent {
+            let revision: i64 = row.get("live_revision")?;
+            let tenant = TenantId::parse(text).map_err(|error| StorageError::Inconsistent {
                 table: "control",
                 column: "tenant",
                 key: text.to_owned(),
                 detail: error.to_string(),
-            })
+            })?;
+            Ok((tenant, u64::try_from(revision).unwrap_or(0)))
         };
         rows.iter().map(tenant).collect()
     }

@@ -154,7 +154,8 @@ impl Store {
             .connect_lazy_with(options);
         let database = Database::Postgres(PgDatabase {
             pool,
-            timeout: settings.timeout,
+            // Less than the caller's patience, so that the caller hears of it in time.
+            timeout: settings.timeout * 3 / 4,
             pooled,
         });
         let store = Self::new(database, clock, random, settings);
@@ -206,20 +207,19 @@ async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), Op
         database: database(),
         source,
     };
-    let connecting = tokio::time::timeout(timeout, sqlx::PgConnection::connect_with(options));
-    let mut connection = connecting
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(timeout)
+        .connect_with(options.clone())
         .await
-        .map_err(|_| connect(sqlx::Error::PoolTimedOut))?
         .map_err(connect)?;
     // Migrations take as long as they take.
-    POSTGRES_MIGRATIONS
-        .run(&mut connection)
-        .await
-        .map_err(|source| OpenError::Migrate {
-            database: database(),
-            source,
-        })?;
-    connection.close().await.map_err(connect)
+    let migrated = POSTGRES_MIGRATIONS.run(&pool).await;
+    pool.close().await;
+    migrated.map_err(|source| OpenError::Migrate {
+        database: database(),
+        source,
+    })
 }
 
 fn name_of(options: &PgConnectOptions) -> String {

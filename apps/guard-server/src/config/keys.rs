@@ -83,13 +83,13 @@ pub const KEYS: &[Key] = &[
     key(
         "database.url",
         "sqlite://neural-guard.db",
-        "sqlite://FILE, relative to data_dir",
+        "sqlite://FILE, relative to data_dir, or postgres://USER:PASSWORD@HOST/DATABASE",
     )
     .known_as("DATABASE_URL"),
-    key("database.timeout", "5s", "how long the database may take"),
+    key("database.timeout", "5s", "how long a transaction may take"),
     Key::unset(
         "database.migrate_url",
-        "address for migrations, past a connection pooler",
+        "postgres:// address for migrations, past a pooler in transaction mode that database.url names",
     )
     .secret(),
     Key::unset(
@@ -189,7 +189,6 @@ pub const KEYS: &[Key] = &[
 
 /// Keys that are read and have no effect in this release.
 pub(crate) const WITHOUT_EFFECT: &[&str] = &[
-    "database.migrate_url",
     "rate_limit.requests",
     "rate_limit.window",
     "retention",

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use guard_app::ports::random_tail;
 use guard_domain::{ContactName, EventType, EventTypes, FieldPath};
 use guard_policy::FieldCatalogue;
+use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
 
@@ -99,11 +100,11 @@ impl Reader<'_> {
 
     fn database(&mut self, data_dir: &Path) -> Option<DatabaseUrl> {
         let data_dir = data_dir.to_owned();
-        self.optional("database.url", |text| {
+        let direct = self.resolved.get("database.migrate_url").map(str::to_owned);
+        let url = self.optional("database.url", |text| {
             if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-                return Err(
-                    "PostgreSQL is not supported by this release; use sqlite://FILE".to_owned(),
-                );
+                // What is wrong with the second address is said under its own name.
+                return PostgresAddress::parse(text, None).map(DatabaseUrl::Postgres);
             }
             let file = text
                 .strip_prefix("sqlite://")
@@ -112,9 +113,30 @@ impl Reader<'_> {
                 Some(file) if !file.is_empty() && file != ":memory:" => {
                     Ok(DatabaseUrl::Sqlite(data_dir.join(file)))
                 }
-                _ => Err("this is not a database such as sqlite://neural-guard.db".to_owned()),
+                _ => Err(
+                    "this is not a database such as sqlite://neural-guard.db or postgres://user@host/database"
+                        .to_owned(),
+                ),
             }
-        })
+        })?;
+        match (&url, direct) {
+            (_, None) => Some(url),
+            (DatabaseUrl::Sqlite(_), Some(_)) => {
+                let why = "only of PostgreSQL can a pooler be in front";
+                self.refuse("database.migrate_url", why.to_owned());
+                None
+            }
+            (DatabaseUrl::Postgres(_), Some(direct)) => {
+                let text = self.resolved.get("database.url").unwrap_or_default();
+                match PostgresAddress::parse(text, Some(&direct)) {
+                    Ok(address) => Some(DatabaseUrl::Postgres(address)),
+                    Err(why) => {
+                        self.refuse("database.migrate_url", why);
+                        None
+                    }
+                }
+            }
+        }
     }
 
     fn event_types(&mut self) -> EventTypes {

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use guard_app::Catalogue;
 use guard_domain::{ContactName, EventTypes};
 use guard_policy::FieldCatalogue;
+use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
 
@@ -16,10 +17,12 @@ use super::reader::Reader;
 use super::resolve::{Resolved, load};
 
 /// Where the database is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum DatabaseUrl {
     /// This file.
     Sqlite(PathBuf),
+    /// A PostgreSQL server.
+    Postgres(PostgresAddress),
 }
 
 /// The configuration.
@@ -160,9 +163,8 @@ mod tests {
     fn the_defaults_are_those_of_the_contract() {
         let settings = settings(&[]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:3000");
-        assert_eq!(
-            settings.database,
-            DatabaseUrl::Sqlite("data/neural-guard.db".into())
+        assert!(
+            matches!(&settings.database, DatabaseUrl::Sqlite(path) if path == Path::new("data/neural-guard.db"))
         );
         assert_eq!(settings.ack_wait, Duration::from_millis(500));
         assert_eq!(settings.deadline, TimeDelta::hours(1));
@@ -212,9 +214,17 @@ mod tests {
         refused(&[("auth.api_key", "short")], "16 characters");
         refused(&[("escalation.default_contact", "oncall")], "not among");
         refused(
-            &[("database.url", "postgres://localhost/guard")],
-            "not supported by this release",
+            &[("database.url", "postgres://localhost:port/guard")],
+            "invalid port",
         );
+        refused(
+            &[
+                ("database.url", "sqlite://guard.db"),
+                ("database.migrate_url", "postgres://localhost/guard"),
+            ],
+            "only of PostgreSQL",
+        );
+        assert!(settings(&[("database.url", "postgres://localhost/guard")]).is_ok());
         assert!(settings(&[("n8n.base_url", "http://[::1]:5678")]).is_ok());
         let far = [
             ("n8n.base_url", "https://n8n.example.com"),

@@ -8,40 +8,70 @@ use guard_app::metric;
 use guard_app::ports::{ApiKeys, Authenticator, Clock, Random};
 use guard_identity::{KeyAuthenticator, StaticKey, generate_admin_key};
 use guard_n8n::{N8nClient, N8nSettings};
-use guard_store::{SqliteStore, StoreSettings};
+use guard_store::{DatabaseClock, Store, StoreSettings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 
 use crate::config::{DatabaseUrl, Settings};
+use crate::system::SystemClock;
 
-/// Makes the folder of the database if it is not there; gives the database's file.
+/// Makes the folder of the embedded database if it is not there; gives its file. A server has no file.
 ///
 /// # Errors
 /// A folder that cannot be made.
-pub fn make_data_folder(settings: &Settings) -> anyhow::Result<&Path> {
-    let DatabaseUrl::Sqlite(path) = &settings.database;
+pub fn make_data_folder(settings: &Settings) -> anyhow::Result<Option<&Path>> {
+    let DatabaseUrl::Sqlite(path) = &settings.database else {
+        return Ok(None);
+    };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("the folder `{}` cannot be made", folder.display()))?;
     }
-    Ok(path)
+    Ok(Some(path))
+}
+
+/// The time by which everything is decided: the database's.
+///
+/// # Errors
+/// A server that cannot be reached.
+pub async fn clock(
+    settings: &Settings,
+) -> anyhow::Result<(Arc<dyn Clock>, Option<Arc<DatabaseClock>>)> {
+    Ok(match &settings.database {
+        DatabaseUrl::Sqlite(_) => (Arc::new(SystemClock::start()), None),
+        DatabaseUrl::Postgres(address) => {
+            let started = DatabaseClock::start(address, settings.database_timeout).await;
+            let clock = started.with_context(|| format!("`{address}` cannot be reached"))?;
+            let clock = Arc::new(clock);
+            (clock.clone(), Some(clock))
+        }
+    })
 }
 
 /// Opens the database that the settings name.
 ///
 /// # Errors
-/// A folder that cannot be made, a file that cannot be opened, a schema that is newer than this program.
+/// A folder that cannot be made, a file that cannot be opened, a server that cannot be reached, a schema that is newer than
+/// this program.
 pub async fn open_store(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
-) -> anyhow::Result<SqliteStore> {
-    let path = make_data_folder(settings)?;
+) -> anyhow::Result<Store> {
     let store_settings = StoreSettings {
         timeout: settings.database_timeout,
         default_contact: settings.default_contact.clone(),
     };
-    Ok(SqliteStore::open(path, clock.clone(), random.clone(), store_settings).await?)
+    let (clock, random) = (clock.clone(), random.clone());
+    make_data_folder(settings)?;
+    Ok(match &settings.database {
+        DatabaseUrl::Sqlite(path) => {
+            Store::open_sqlite(path, clock, random, store_settings).await?
+        }
+        DatabaseUrl::Postgres(address) => {
+            Store::open_postgres(address, clock, random, store_settings).await?
+        }
+    })
 }
 
 pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<N8nClient> {
@@ -57,7 +87,7 @@ pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow:
 /// The authenticator, and a generated administrator's key if nobody could come in otherwise.
 pub(super) async fn authenticator(
     settings: &Settings,
-    store: Arc<SqliteStore>,
+    store: Arc<Store>,
     clock: &Arc<dyn Clock>,
     random: &dyn Random,
 ) -> anyhow::Result<(Arc<dyn Authenticator>, Option<SecretString>)> {

@@ -201,7 +201,7 @@ async fn tokens_outlive_the_process() {
     let id = app.trigger("a").await;
     let token = token(&app);
     let surroundings = guard_server::wiring::Surroundings {
-        clock: app.clock.clone(),
+        clock: Some(app.clock.clone()),
         random: std::sync::Arc::new(guard_testkit::SeededRandom::default()),
         playbooks: Some(app.playbooks.clone()),
     };

@@ -2,6 +2,7 @@
 
 use guard_testkit::event_body;
 use http::Method;
+use sqlx::Connection;
 
 use super::harness::{ADMIN_KEY, API_KEY, TestApp};
 
@@ -158,14 +159,13 @@ async fn a_request_id_is_taken_over_if_it_is_one() {
 #[tokio::test]
 async fn a_locked_database_answers_503_and_loses_nothing() {
     let app = TestApp::with(super::harness::RULES, &[("database.timeout", "1s")]).await;
-    let path = app.folder.path().join("neural-guard.db");
-    let other = Lock::take(&path).await;
+    let other = app.database.block().await;
     let answer = app.event("anomaly_detected", "low", "{}").await;
     let answer = answer.problem(503, "database-unavailable", "nothing was recorded");
     let ready = app.get("/health/ready").await.is(503);
     assert_eq!(ready.body["database"]["status"], "down");
     assert!(answer.headers.contains_key("retry-after"));
-    other.unlock().await;
+    other.close().await.unwrap();
     app.event("anomaly_detected", "low", "{}").await.is(200);
     let events = app.get("/v1/events").await.is(200);
     assert_eq!(
@@ -173,25 +173,4 @@ async fn a_locked_database_answers_503_and_loses_nothing() {
         1,
         "what was refused is not there"
     );
-}
-
-/// Another connection that holds the write lock.
-struct Lock(sqlx::pool::PoolConnection<sqlx::Sqlite>);
-
-impl Lock {
-    async fn take(path: &std::path::Path) -> Self {
-        let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", path.display()))
-            .await
-            .unwrap();
-        let mut connection = pool.acquire().await.unwrap();
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await
-            .unwrap();
-        Self(connection)
-    }
-
-    async fn unlock(mut self) {
-        sqlx::query("ROLLBACK").execute(&mut *self.0).await.unwrap();
-    }
 }

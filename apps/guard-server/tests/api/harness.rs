@@ -17,6 +17,8 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use crate::database::Database;
+
 pub(crate) const API_KEY: &str = "sentinel-key-of-the-tests";
 pub(crate) const ADMIN_KEY: &str = "admin-key-of-the-tests";
 
@@ -46,7 +48,8 @@ pub(crate) struct TestApp {
     pub(crate) playbooks: Arc<ScriptedPlaybooks>,
     pub(crate) guard: Guard,
     pub(crate) settings: Settings,
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) database: Database,
+    _folder: tempfile::TempDir,
     _tasks: JoinSet<()>,
 }
 
@@ -114,9 +117,11 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         let rules_path = folder.path().join("rules.yaml");
         std::fs::write(&rules_path, rules).unwrap();
+        let database = Database::create(folder.path()).await;
         let mut resolved = Resolved::defaults();
         let mut set = |name: &str, value: &str| resolved.set(name, value, Origin::Default);
         set("data_dir", folder.path().to_str().unwrap());
+        set("database.url", &database.url());
         set("rules.path", rules_path.to_str().unwrap());
         set("auth.api_key", API_KEY);
         set("auth.admin_key", ADMIN_KEY);
@@ -128,7 +133,7 @@ impl TestApp {
         let clock = Arc::new(FakeClock::new());
         let playbooks = Arc::new(ScriptedPlaybooks::default());
         let surroundings = Surroundings {
-            clock: clock.clone(),
+            clock: Some(clock.clone()),
             random: Arc::new(SeededRandom::default()),
             playbooks: Some(playbooks.clone()),
         };
@@ -147,7 +152,8 @@ impl TestApp {
             playbooks,
             guard,
             settings,
-            folder,
+            database,
+            _folder: folder,
             _tasks: tasks,
         }
     }

@@ -7,6 +7,9 @@
     reason = "tests"
 )]
 
+#[path = "sqlite.rs"]
+mod database;
+
 mod audit;
 mod batch;
 mod callbacks;

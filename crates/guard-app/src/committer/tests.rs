@@ -34,7 +34,7 @@ impl RuleStore for NoRules {
         Ok(None)
     }
 
-    async fn tenants(&self) -> Result<Vec<TenantId>, StorageError> {
+    async fn live_revisions(&self) -> Result<Vec<(TenantId, u64)>, StorageError> {
         Ok(Vec::new())
     }
 }

@@ -57,6 +57,6 @@ pub trait RuleStore: Send + Sync {
     /// The live rules; `None` for a tenant that never had any.
     async fn live(&self, tenant: &TenantId) -> Result<Option<LiveRules>, StorageError>;
 
-    /// The tenants that have rules.
-    async fn tenants(&self) -> Result<Vec<TenantId>, StorageError>;
+    /// The tenants that have rules, each with the revision that is live.
+    async fn live_revisions(&self) -> Result<Vec<(TenantId, u64)>, StorageError>;
 }

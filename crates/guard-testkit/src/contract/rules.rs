@@ -12,7 +12,7 @@ const CHANGED: &str = "rules: [{ id: a, event_type: '*', priority: 1, action: ig
 pub async fn rules_are_versions_in_revisions<S: Storage + 'static>(world: World<S>) {
     let tenant = default_tenant();
     assert_eq!(world.store.live(&tenant).await.unwrap(), None);
-    assert_eq!(world.store.tenants().await.unwrap(), []);
+    assert_eq!(world.store.live_revisions().await.unwrap(), []);
     let publish = |yaml: &'static str| {
         let store = world.store.clone();
         let tenant = tenant.clone();
@@ -48,8 +48,8 @@ pub async fn rules_are_versions_in_revisions<S: Storage + 'static>(world: World<
     );
     assert_eq!(live().await, (4, vec![rule("a", 3)]));
     assert_eq!(
-        world.store.tenants().await.unwrap(),
-        std::slice::from_ref(&tenant)
+        world.store.live_revisions().await.unwrap(),
+        [(tenant.clone(), 4)]
     );
     let (audit, _) = world
         .store
