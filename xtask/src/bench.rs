@@ -1,5 +1,6 @@
 //! Measuring.
 
+mod ingest;
 mod policy;
 
 use clap::Subcommand;
@@ -9,11 +10,14 @@ use clap::Subcommand;
 pub(crate) enum Bench {
     /// The policy engine: nanoseconds for each event, beside a bare parse of the same bytes
     Policy(policy::Policy),
+    /// The whole server: events per second and latencies, beside a bare handler that only inserts
+    Ingest(ingest::Ingest),
 }
 
 /// Runs a benchmark.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Policy(policy) => policy::run(policy),
+        Bench::Ingest(ingest) => ingest::run(ingest),
     }
 }

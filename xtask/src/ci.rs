@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
-use crate::postgres_server::{self, Server};
+use crate::postgres_server::{self, Durability, Server};
 use crate::process::{cargo, has_subcommand};
 use crate::tidy;
 
@@ -32,7 +32,7 @@ pub(crate) fn demo(once: bool) -> anyhow::Result<()> {
 
 /// Runs all tests. The summary of the runner comes last.
 pub(crate) fn test() -> anyhow::Result<()> {
-    let (_server, url) = postgres()?;
+    let (_server, url) = postgres(Durability::None)?;
     let environment = [(postgres_server::VARIABLE, url.as_str())];
     cargo(&["test", "--workspace", "--doc"], &[])?;
     if has_subcommand("nextest") {
@@ -46,7 +46,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
 }
 
 /// The PostgreSQL server of the tests: the configured one, or a private one that lives as long as what is given.
-pub(crate) fn postgres() -> anyhow::Result<(Option<Server>, String)> {
+pub(crate) fn postgres(durability: Durability) -> anyhow::Result<(Option<Server>, String)> {
     match std::env::var(postgres_server::VARIABLE) {
         Ok(url) if !url.is_empty() => return Ok((None, url)),
         _ => {}
@@ -56,7 +56,7 @@ pub(crate) fn postgres() -> anyhow::Result<(Option<Server>, String)> {
         apt_get(&["update"])?;
         apt_get(&["install", "--yes", "--no-install-recommends", "postgresql"])?;
     }
-    let server = Server::start().map_err(anyhow::Error::msg)?;
+    let server = Server::start(durability).map_err(anyhow::Error::msg)?;
     eprintln!("PostgreSQL for the tests: {}", server.url());
     let url = server.url().to_owned();
     Ok((Some(server), url))

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::postgres_server::{Server, VARIABLE};
+use crate::postgres_server::{Durability, Server, VARIABLE};
 
 /// A database that goes when this is dropped.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ fn server() -> &'static str {
     static OWN: OnceLock<(Option<Server>, String)> = OnceLock::new();
     let (_, url) = OWN.get_or_init(|| match std::env::var(VARIABLE) {
         Ok(url) if !url.is_empty() => (None, url),
-        _ => match Server::start() {
+        _ => match Server::start(Durability::None) {
             Ok(server) => {
                 let url = server.url().to_owned();
                 (Some(server), url)

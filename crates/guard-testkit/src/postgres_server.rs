@@ -16,6 +16,24 @@ pub const VARIABLE: &str = "NEURAL_GUARD_TEST_POSTGRES";
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(60);
 
+/// Whether a server waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// No: for tests, which lose nothing with the power.
+    None,
+    /// Yes: for measurements.
+    Full,
+}
+
+impl Durability {
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::None => "fsync=off",
+            Self::Full => "fsync=on",
+        }
+    }
+}
+
 /// A running server. It stops, and its files go, when this is dropped or the process ends in whatever way.
 #[derive(Debug)]
 pub struct Server {
@@ -30,7 +48,7 @@ impl Server {
     ///
     /// # Errors
     /// A sentence that says what is missing.
-    pub fn start() -> Result<Self, String> {
+    pub fn start(durability: Durability) -> Result<Self, String> {
         let programs = find_programs().ok_or_else(|| {
             format!(
                 "PostgreSQL is not installed: install it (on Debian `apt-get install postgresql`), or set {VARIABLE} to the \
@@ -77,16 +95,7 @@ impl Server {
             .arg("-k")
             .arg(&folder)
             .args(["-c", "listen_addresses=127.0.0.1"])
-            // What is lost with the power is no loss here.
-            .args([
-                "-c",
-                "fsync=off",
-                "-c",
-                "full_page_writes=off",
-                "-c",
-                "max_connections=400",
-            ])
-            .args(["-c", "shared_buffers=64MB"])
+            .args(["-c", "max_connections=400", "-c", durability.setting()])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

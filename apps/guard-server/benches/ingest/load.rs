@@ -1,0 +1,207 @@
+//! Load over keep-alive connections.
+//!
+//! The closed loop sends the next event of a connection when the last one is answered. The open loop has a moment for each
+//! event, and measures from that moment, however late the event could be sent: what waits for a slow answer is counted too
+//! (Tene, "How NOT to Measure Latency", 2013).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::stand_in::micros_now;
+use super::subject::API_KEY;
+
+/// Connections of the open loop.
+const OPEN_CONNECTIONS: u32 = 256;
+
+/// Events for a server.
+#[derive(Clone)]
+pub(crate) struct Load {
+    address: SocketAddr,
+    triggers_every: u64,
+    sent: Arc<AtomicU64>,
+}
+
+/// What came of a load.
+pub(crate) struct Outcome {
+    /// In ascending order.
+    latencies: Vec<Duration>,
+    pub(crate) errors: usize,
+    pub(crate) elapsed: Duration,
+}
+
+impl Outcome {
+    pub(crate) fn of(mut latencies: Vec<Duration>, errors: usize, elapsed: Duration) -> Self {
+        latencies.sort_unstable();
+        Self {
+            latencies,
+            errors,
+            elapsed,
+        }
+    }
+
+    pub(crate) const fn count(&self) -> usize {
+        self.latencies.len()
+    }
+
+    pub(crate) fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// The median, the 99th and the 99.9th percentile in milliseconds.
+    pub(crate) fn percentiles(&self) -> [f64; 3] {
+        [0.5, 0.99, 0.999].map(|share| {
+            let place = (self.latencies.len() as f64 * share) as usize;
+            let found = self
+                .latencies
+                .get(place.min(self.latencies.len().saturating_sub(1)));
+            found.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e3)
+        })
+    }
+}
+
+impl Load {
+    pub(crate) fn new(address: SocketAddr, triggers_every: u64) -> Self {
+        Self {
+            address,
+            triggers_every,
+            sent: Arc::default(),
+        }
+    }
+
+    /// As many events as the server answers.
+    pub(crate) async fn closed(&self, connections: usize, length: Duration) -> Outcome {
+        let begun = Instant::now();
+        let end = begun + length;
+        let mut tasks = JoinSet::new();
+        for _ in 0..connections {
+            let load = self.clone();
+            tasks.spawn(async move {
+                let mut connection = Connection::open(load.address).await;
+                let (mut latencies, mut errors) = (Vec::new(), 0);
+                while Instant::now() < end {
+                    let sent = Instant::now();
+                    if connection.post(&load.event()).await {
+                        latencies.push(sent.elapsed());
+                    } else {
+                        errors += 1;
+                    }
+                }
+                (latencies, errors)
+            });
+        }
+        Self::gather(tasks, begun).await
+    }
+
+    /// So many events a second, whether or not the server keeps up.
+    pub(crate) async fn open(&self, rate: u32, length: Duration) -> Outcome {
+        let begun = Instant::now() + Duration::from_millis(100);
+        let mut tasks = JoinSet::new();
+        let each = Duration::from_secs(1) * OPEN_CONNECTIONS / rate;
+        for place in 0..OPEN_CONNECTIONS {
+            let load = self.clone();
+            let mut due = begun + each * place / OPEN_CONNECTIONS;
+            tasks.spawn(async move {
+                let mut connection = Connection::open(load.address).await;
+                let (mut latencies, mut errors) = (Vec::new(), 0);
+                while due < begun + length {
+                    sleep_until(due).await;
+                    // Timers are a millisecond late at most: that is the generator's, not the server's.
+                    let sent = Instant::now();
+                    let late = sent - due;
+                    let from = if late < Duration::from_millis(2) {
+                        sent
+                    } else {
+                        due
+                    };
+                    if connection.post(&load.event()).await {
+                        latencies.push(from.elapsed());
+                    } else {
+                        errors += 1;
+                    }
+                    due += each;
+                }
+                (latencies, errors)
+            });
+        }
+        Self::gather(tasks, begun).await
+    }
+
+    async fn gather(tasks: JoinSet<(Vec<Duration>, usize)>, begun: Instant) -> Outcome {
+        let done = tasks.join_all().await;
+        let elapsed = begun.elapsed();
+        let errors = done.iter().map(|(_, errors)| errors).sum();
+        let latencies = done
+            .into_iter()
+            .flat_map(|(latencies, _)| latencies)
+            .collect();
+        Outcome::of(latencies, errors, elapsed)
+    }
+
+    /// An event of 430 bytes or so, of now.
+    fn event(&self) -> String {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        let trigger = number.is_multiple_of(self.triggers_every);
+        let sent = micros_now();
+        let moment = chrono::DateTime::from_timestamp_micros(sent as i64).expect("a moment");
+        format!(
+            r#"{{"event_type":"anomaly_detected","severity":"medium","source":"sentinel-{}","timestamp":"{}","context":{{"sent":{sent},"number":{number},"trigger":{trigger},"service":"service-{}","error_rate":{}.5,"host":"node-{}.example.net","message":"the error rate of the service is above its baseline for five minutes","baseline":0.4,"region":"eu-central-1","labels":["production","payments"],"window_seconds":300}}}}"#,
+            number % 7,
+            moment.format("%Y-%m-%dT%H:%M:%S%.6f"),
+            number % 2000,
+            number % 100,
+            number % 50,
+        )
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        stream.set_nodelay(true).expect("no delay");
+        Self {
+            stream,
+            buffer: Vec::with_capacity(4096),
+        }
+    }
+
+    /// Posts an event; whether it was answered with 200.
+    async fn post(&mut self, event: &str) -> bool {
+        let request = format!(
+            "POST /events HTTP/1.1\r\nhost: guard\r\nauthorization: Bearer {API_KEY}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{event}",
+            event.len()
+        );
+        if self.stream.write_all(request.as_bytes()).await.is_err() {
+            return false;
+        }
+        self.buffer.clear();
+        loop {
+            match self.stream.read_buf(&mut self.buffer).await {
+                Ok(1..) => {}
+                _ => return false,
+            }
+            let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(&self.buffer[..head]).to_lowercase();
+            let length = text
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+            if self.buffer.len() >= head + 4 + length {
+                return self.buffer.starts_with(b"HTTP/1.1 200");
+            }
+        }
+    }
+}

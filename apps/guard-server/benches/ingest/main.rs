@@ -1,0 +1,191 @@
+//! Events per second and latencies of the whole server, beside a floor: `cargo xtask bench ingest`.
+//!
+//! The server is the release binary in a process of its own, with 1,000 rules and authentication; the load and the stand-in
+//! for n8n are in this process. The *floor* is a bare axum handler that reads the same event and inserts it into one table,
+//! with the same group commit and no policy, in a process of its own too. Everything shares the machine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a benchmark"
+)]
+
+mod floor;
+mod load;
+mod rules;
+mod stand_in;
+mod subject;
+
+use std::time::Duration;
+
+use guard_testkit::TestDatabase;
+use load::{Load, Outcome};
+use stand_in::StandIn;
+use subject::Subject;
+
+/// Keep-alive connections of the closed loop.
+const CONNECTIONS: usize = 64;
+/// Of so many events one triggers a playbook: 0.2 %.
+const TRIGGERS_EVERY: u64 = 500;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(place) = arguments.iter().position(|argument| argument == "--floor") {
+        return floor::serve(&arguments[place + 1]);
+    }
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        // A test runner looks for tests; there are none.
+        return;
+    }
+    let seconds = |name, default| {
+        let text = std::env::var(name).ok();
+        Duration::from_secs(text.and_then(|text| text.parse().ok()).unwrap_or(default))
+    };
+    let plan = Plan {
+        closed: seconds("GUARD_BENCH_CLOSED_SECONDS", 10),
+        open: seconds("GUARD_BENCH_OPEN_SECONDS", 20),
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(plan.run());
+}
+
+struct Plan {
+    closed: Duration,
+    open: Duration,
+}
+
+impl Plan {
+    async fn run(&self) {
+        println!(
+            "| subject | load | events/s | p50, ms | p99, ms | p99.9, ms | errors | CPU, cores | memory, MB |"
+        );
+        println!("|---|---|---|---|---|---|---|---|---|");
+        for postgres in [false, true] {
+            let floor = self.closed_floor(postgres).await;
+            let guard = self.guard(postgres).await;
+            println!(
+                "| {} | of the floor | {:.2} | | | | | | |",
+                name(postgres),
+                guard / floor
+            );
+        }
+    }
+
+    async fn closed_floor(&self, postgres: bool) -> f64 {
+        let place = Place::make(postgres).await;
+        let subject = Subject::floor(&place.url);
+        let name = format!("floor on {}", name(postgres));
+        self.closed_loop(&name, &subject).await
+    }
+
+    /// Every load on the server; gives the events per second of the closed loop.
+    async fn guard(&self, postgres: bool) -> f64 {
+        let database = name(postgres);
+        let place = Place::make(postgres).await;
+        let n8n = StandIn::start().await;
+        let subject = Subject::guard(
+            &place.url,
+            n8n.address(),
+            &[("NEURAL_GUARD__EXECUTOR__ACK_WAIT", "0")],
+        );
+        subject.print_idle(database).await;
+        let throughput = self
+            .closed_loop(&format!("guard on {database}"), &subject)
+            .await;
+        self.open_loop(database, &subject, 10_000, TRIGGERS_EVERY)
+            .await;
+        n8n.forget();
+        // Every fifth event triggers: n8n takes 8 at once, 20 ms each.
+        self.open_loop(database, &subject, 1_000, TRIGGERS_EVERY / 25)
+            .await;
+        n8n.print(&format!("guard on {database}: event to webhook"));
+        drop(subject);
+        let place = Place::make(postgres).await;
+        let subject = Subject::guard(&place.url, n8n.address(), &[]);
+        self.open_loop(
+            &format!("{database}, default ack_wait"),
+            &subject,
+            10_000,
+            TRIGGERS_EVERY,
+        )
+        .await;
+        throughput
+    }
+
+    async fn closed_loop(&self, name: &str, subject: &Subject) -> f64 {
+        let load = Load::new(subject.address(), TRIGGERS_EVERY);
+        load.closed(CONNECTIONS, Duration::from_secs(2)).await;
+        let before = subject.cpu();
+        let outcome = load.closed(CONNECTIONS, self.closed).await;
+        print(
+            name,
+            "closed loop, 64 connections",
+            &outcome,
+            subject,
+            before,
+        );
+        outcome.rate()
+    }
+
+    async fn open_loop(&self, database: &str, subject: &Subject, rate: u32, triggers_every: u64) {
+        let load = Load::new(subject.address(), triggers_every);
+        let before = subject.cpu();
+        let outcome = load.open(rate, self.open).await;
+        let loaded = format!("open loop, {rate}/s");
+        print(
+            &format!("guard on {database}"),
+            &loaded,
+            &outcome,
+            subject,
+            before,
+        );
+    }
+}
+
+const fn name(postgres: bool) -> &'static str {
+    if postgres { "PostgreSQL" } else { "SQLite" }
+}
+
+fn print(name: &str, load: &str, outcome: &Outcome, subject: &Subject, before: Duration) {
+    let cpu = (subject.cpu() - before).as_secs_f64() / outcome.elapsed.as_secs_f64();
+    let [p50, p99, p999] = outcome.percentiles();
+    println!(
+        "| {name} | {load} | {:.0} | {p50:.2} | {p99:.2} | {p999:.2} | {} | {cpu:.2} | {:.0} |",
+        outcome.rate(),
+        outcome.errors,
+        subject.memory()
+    );
+}
+
+/// A fresh database.
+struct Place {
+    url: String,
+    _postgres: Option<TestDatabase>,
+    _folder: tempfile::TempDir,
+}
+
+impl Place {
+    async fn make(postgres: bool) -> Self {
+        // Under the build's folder: a temporary folder may be in memory, where nothing waits for a disk.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let database = if postgres {
+            Some(TestDatabase::create().await)
+        } else {
+            None
+        };
+        let url = match &database {
+            Some(database) => database.url(),
+            None => format!("sqlite://{}", folder.path().join("guard.db").display()),
+        };
+        Self {
+            url,
+            _postgres: database,
+            _folder: folder,
+        }
+    }
+}

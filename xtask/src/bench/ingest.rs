@@ -1,0 +1,33 @@
+//! The whole server, measured.
+
+use clap::Args;
+
+use crate::ci;
+use crate::postgres_server::{self, Durability};
+use crate::process::cargo;
+
+/// The release server on SQLite and on PostgreSQL with 1,000 rules, beside a bare handler that only inserts: about four
+/// minutes. PostgreSQL is the server that NEURAL_GUARD_TEST_POSTGRES names, else a private one.
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// How long each closed loop lasts, in seconds
+    #[arg(long, default_value_t = 10)]
+    closed: u32,
+    /// How long each open loop lasts, in seconds
+    #[arg(long, default_value_t = 20)]
+    open: u32,
+}
+
+pub(crate) fn run(options: &Ingest) -> anyhow::Result<()> {
+    let (_server, url) = ci::postgres(Durability::Full)?;
+    let (closed, open) = (options.closed.to_string(), options.open.to_string());
+    let environment = [
+        (postgres_server::VARIABLE, url.as_str()),
+        ("GUARD_BENCH_CLOSED_SECONDS", closed.as_str()),
+        ("GUARD_BENCH_OPEN_SECONDS", open.as_str()),
+    ];
+    cargo(
+        &["bench", "--package", "guard-server", "--bench", "ingest"],
+        &environment,
+    )
+}
