@@ -151,6 +151,8 @@ impl Store {
             .min_connections(0)
             .acquire_timeout(settings.timeout)
             .idle_timeout(Duration::from_secs(60))
+            // A session begins with a statement that does this.
+            .test_before_acquire(false)
             .connect_lazy_with(options);
         let database = Database::Postgres(PgDatabase {
             pool,

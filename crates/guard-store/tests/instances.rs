@@ -80,13 +80,13 @@ async fn a_cooldown_fires_once_across_instances() {
     first.publish(guard_testkit::contract::RULES).await;
     for round in 0..20 {
         let mut batches = Vec::new();
-        for instance in 0..3 {
+        for (instance, world) in worlds.iter().enumerate() {
             let mut batch = Vec::new();
             // The same hosts in another order each time: locks must be taken in one order.
             for place in 0..4 {
                 let host = format!(r#"{{"host":"{round}-{}"}}"#, (place * (instance + 1)) % 5);
                 let body = event_body("security_threat", "high", &host);
-                batch.push(worlds[instance].intake(&body, None).await);
+                batch.push(world.intake(&body, None).await);
             }
             batches.push(batch);
         }

@@ -13,6 +13,9 @@ pub(crate) struct Ingest {
     /// How long each closed loop lasts, in seconds
     #[arg(long, default_value_t = 10)]
     closed: u32,
+    /// Measure only one database
+    #[arg(long, value_parser = ["sqlite", "postgresql"])]
+    database: Option<String>,
     /// How long each open loop lasts, in seconds
     #[arg(long, default_value_t = 20)]
     open: u32,
@@ -25,6 +28,10 @@ pub(crate) fn run(options: &Ingest) -> anyhow::Result<()> {
         (postgres_server::VARIABLE, url.as_str()),
         ("GUARD_BENCH_CLOSED_SECONDS", closed.as_str()),
         ("GUARD_BENCH_OPEN_SECONDS", open.as_str()),
+        (
+            "GUARD_BENCH_DATABASE",
+            options.database.as_deref().unwrap_or_default(),
+        ),
     ];
     cargo(
         &["bench", "--package", "guard-server", "--bench", "ingest"],

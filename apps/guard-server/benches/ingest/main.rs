@@ -65,7 +65,11 @@ impl Plan {
             "| subject | load | events/s | p50, ms | p99, ms | p99.9, ms | errors | CPU, cores | memory, MB |"
         );
         println!("|---|---|---|---|---|---|---|---|---|");
+        let only = std::env::var("GUARD_BENCH_DATABASE").unwrap_or_default();
         for postgres in [false, true] {
+            if !only.is_empty() && !name(postgres).eq_ignore_ascii_case(&only) {
+                continue;
+            }
             let floor = self.closed_floor(postgres).await;
             let guard = self.guard(postgres).await;
             println!(

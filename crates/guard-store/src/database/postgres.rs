@@ -26,18 +26,30 @@ impl PgDatabase {
         if self.pooled {
             return self.begin().await;
         }
-        self.acquire().await
+        self.open("SELECT 1").await
     }
 
     pub(super) async fn begin(&self) -> Result<PgSession, StorageError> {
-        let mut session = self.acquire().await?;
-        session.run("BEGIN").await?;
+        let mut session = self.open("BEGIN").await?;
         session.stage = Stage::InTransaction;
         Ok(session)
     }
 
-    async fn acquire(&self) -> Result<PgSession, StorageError> {
+    /// A connection on which a first statement has gone through: others, which the server has cut meanwhile, are thrown away.
+    async fn open(&self, first: &'static str) -> Result<PgSession, StorageError> {
         let deadline = Instant::now() + self.timeout;
+        loop {
+            let mut session = self.acquire(deadline).await?;
+            match session.run(first).await {
+                Ok(()) => return Ok(session),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) if matches!(session.stage, Stage::Broken(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn acquire(&self, deadline: Instant) -> Result<PgSession, StorageError> {
         let connection = timeout_at(deadline, self.pool.acquire())
             .await
             .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?
@@ -96,10 +108,7 @@ impl PgSession {
         done: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, StorageError> {
         let done = done.map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?;
-        if matches!(
-            done,
-            Ok(_) | Err(sqlx::Error::Database(_) | sqlx::Error::RowNotFound)
-        ) {
+        if !done.as_ref().is_err_and(ends_connection) {
             self.stage = match self.stage {
                 Stage::Broken(true) => Stage::InTransaction,
                 Stage::Broken(false) => Stage::Idle,
@@ -139,6 +148,18 @@ impl PgSession {
         self.run("ROLLBACK").await?;
         self.stage = Stage::Idle;
         Ok(())
+    }
+}
+
+/// Whether an error leaves the connection unusable: whatever the server did not say, and what it says before it hangs up.
+fn ends_connection(error: &sqlx::Error) -> bool {
+    match error {
+        // SQLSTATE: 57P is the end of a session, 08 that of a connection.
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+        sqlx::Error::RowNotFound => false,
+        _ => true,
     }
 }
 
