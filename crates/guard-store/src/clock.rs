@@ -32,7 +32,7 @@ impl DatabaseClock {
     /// [`StorageError::Unavailable`] if the server cannot be reached within `timeout`.
     pub async fn start(address: &PostgresAddress, timeout: Duration) -> Result<Self, StorageError> {
         let read = async {
-            let mut connection = sqlx::PgConnection::connect_with(address.options()).await?;
+            let mut connection = sqlx::PgConnection::connect_with(address.server()).await?;
             let asked = Instant::now();
             let micros = sqlx::query_scalar(READ)
                 .persistent(false)

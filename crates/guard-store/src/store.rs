@@ -137,11 +137,7 @@ impl Store {
         settings: StoreSettings,
     ) -> Result<Self, OpenError> {
         let pooled = address.direct.is_some();
-        migrate(
-            address.direct.as_ref().unwrap_or(&address.options),
-            settings.timeout,
-        )
-        .await?;
+        migrate(address.server(), settings.timeout).await?;
         let mut options = address.options.clone();
         if pooled {
             options = options.statement_cache_capacity(0);
@@ -270,8 +266,9 @@ impl PostgresAddress {
 }
 
 impl PostgresAddress {
-    pub(crate) const fn options(&self) -> &PgConnectOptions {
-        &self.options
+    /// The server itself, past a pooler.
+    pub(crate) fn server(&self) -> &PgConnectOptions {
+        self.direct.as_ref().unwrap_or(&self.options)
     }
 }
 

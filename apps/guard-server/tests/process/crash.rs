@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use guard_testkit::TestDatabase;
 use serde_json::Value;
 
 use super::n8n::FakeN8n;
@@ -50,18 +51,32 @@ async fn load(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answered_event_survives_and_every_queued_playbook_is_delivered() {
+    survive(None).await;
+}
+
+/// One instance is killed again and again beside another that goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answered_event_survives_beside_another_instance_on_postgres() {
+    let database = TestDatabase::create().await;
+    survive(Some(&database)).await;
+}
+
+async fn survive(postgres: Option<&TestDatabase>) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("rules.yaml"), RULES).unwrap();
     let n8n = FakeN8n::start(Duration::from_millis(30)).await;
     // The shortest lease there can be, so that what a killed server held is taken over soon.
-    let environment = [
+    let url = postgres.map(TestDatabase::url);
+    let mut environment = vec![
         ("N8N_BASE_URL", n8n.url.as_str()),
         ("NEURAL_GUARD__RULES__PATH", "rules.yaml"),
         ("NEURAL_GUARD__EXECUTOR__ACK_WAIT", "0"),
         ("NEURAL_GUARD__N8N__TIMEOUT", "1s"),
         ("NEURAL_GUARD__EXECUTOR__LEASE", "11500ms"),
     ];
+    environment.extend(url.as_deref().map(|url| ("DATABASE_URL", url)));
     let answered = Arc::new(Mutex::new(HashMap::new()));
+    let other = postgres.map(|_| Server::start(folder.path(), &environment));
     for round in 0..3 {
         let server = Server::start(folder.path(), &environment);
         let pid = server.pid();
@@ -73,7 +88,12 @@ async fn every_answered_event_survives_and_every_queued_playbook_is_delivered() 
                 .unwrap();
         });
         let workers = (0..4).map(|worker| load(&server, worker, round, answered.clone()));
-        futures::future::join_all(workers).await;
+        let other = other.as_ref().map(|other| {
+            let beside = load(other, 4, round, answered.clone());
+            tokio::time::timeout(Duration::from_millis(900), beside)
+        });
+        let workers = futures::future::join_all(workers);
+        futures::future::join(workers, futures::future::join_all(other)).await;
         killer.await.unwrap();
         server.kill();
     }

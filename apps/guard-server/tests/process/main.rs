@@ -9,6 +9,7 @@
 
 mod command_line;
 mod crash;
+mod instances;
 mod n8n;
 mod server;
 mod serving;
