@@ -140,6 +140,12 @@ impl Session {
         }
     }
 
+    /// Undoes what the transaction did, so that nobody waits for it any more, and gives what there is to say instead.
+    pub(crate) async fn give_up<T>(self, instead: T) -> Result<T, StorageError> {
+        self.roll_back().await?;
+        Ok(instead)
+    }
+
     /// Undoes what the transaction did.
     pub(crate) async fn roll_back(self) -> Result<(), StorageError> {
         match self {

@@ -9,7 +9,7 @@ use guard_domain::{
 use uuid::Uuid;
 
 use crate::database::{Row, Session, Sql};
-use crate::row::{Columns, micros};
+use crate::row::{Columns, micros, text};
 use crate::store::Store;
 
 /// An execution of a row that has every column of `rule_executions`.
@@ -106,7 +106,7 @@ pub(crate) async fn set_state(
     .bind(tenant.as_str())
     .bind(id.as_uuid())
     .bind(state.as_str())
-    .bind(message)
+    .bind(message.map(text))
     .bind(finished_at.map(micros)).execute().await?;
     Ok(())
 }
@@ -161,7 +161,7 @@ pub(crate) async fn insert_escalation(
     .bind(escalation.reason.as_str())
     .bind(escalation.contact.as_str())
     .bind(escalation.severity.as_str())
-    .bind(&escalation.message)
+    .bind(text(&escalation.message))
     .bind(escalation.event_id.map(|id| id.as_uuid()))
     .bind(escalation.execution_id.map(|id| id.as_uuid()))
     .bind(escalation.rule_id.as_ref().map(RuleId::as_str))

@@ -42,10 +42,12 @@ impl RuleStore for Store {
             .scalar()
             .await?;
         if known.is_some() {
-            return Ok(Published {
-                revision: live,
-                created: false,
-            });
+            return transaction
+                .give_up(Published {
+                    revision: live,
+                    created: false,
+                })
+                .await;
         }
         let now = micros(self.clock.now());
         let mut members = Vec::with_capacity(rules.len());

@@ -190,6 +190,7 @@ macro_rules! storage_contract {
             an_escalation_is_recorded
             receipts_are_found
             awkward_texts_are_kept
+            a_nul_stops_nothing
             tenants_do_not_meet
             the_most_severe_is_claimed_first
             a_lease_ends_and_fences

@@ -22,11 +22,13 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let mut chain = self.chain.lock().await;
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
-            return Ok(CancelOutcome::NotFound);
+            return transaction.give_up(CancelOutcome::NotFound).await;
         };
         let current = execution(&row)?;
         if !current.state.may_cancel() {
-            return Ok(CancelOutcome::Refused(current.state));
+            return transaction
+                .give_up(CancelOutcome::Refused(current.state))
+                .await;
         }
         let now = self.clock.now();
         release_unless_run(&mut transaction, tenant, id).await?;
@@ -61,11 +63,11 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let mut chain = self.chain.lock().await;
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
-            return Ok(RedriveOutcome::NotFound);
+            return transaction.give_up(RedriveOutcome::NotFound).await;
         };
         let state = execution(&row)?.state;
         if !state.may_redrive() {
-            return Ok(RedriveOutcome::Refused(state));
+            return transaction.give_up(RedriveOutcome::Refused(state)).await;
         }
         let open: Option<Uuid> = transaction.query(
             "SELECT execution_id FROM rule_executions
@@ -74,7 +76,9 @@ impl Store {
         .bind(tenant.as_str())
         .bind(id.as_uuid()).optional_scalar().await?;
         if let Some(open) = open {
-            return Ok(RedriveOutcome::Open(ExecutionId::from_uuid(open)));
+            return transaction
+                .give_up(RedriveOutcome::Open(ExecutionId::from_uuid(open)))
+                .await;
         }
         let now = self.clock.now();
         let new = ExecutionId::new(now, random_tail(self.random.as_ref()));

@@ -10,7 +10,7 @@ use guard_domain::{Escalation, Execution, ExecutionId, ExecutionState, TenantId}
 use crate::database::Session;
 use crate::error::unavailable;
 use crate::execution::{execution, insert_escalation, lock_row, read, set_state};
-use crate::row::{Columns, micros};
+use crate::row::{Columns, micros, text};
 use crate::store::Store;
 
 impl Store {
@@ -34,7 +34,7 @@ impl Store {
             .bind(micros(now))
             .bind(report.outcome.as_str())
             .bind(report.status_code.map(i64::from))
-            .bind(&report.detail)
+            .bind(text(&report.detail))
             .bind(report.may_have_run)
             .execute()
             .await?;
@@ -89,7 +89,7 @@ impl Store {
                 .bind(tenant.as_str())
                 .bind(id.as_uuid())
                 .bind(micros(*at))
-                .bind(&report.detail)
+                .bind(text(&report.detail))
                 .bind(report.unregistered_since.map(micros)).execute().await?;
             }
             NextStep::GiveUp if dispatching => {
@@ -119,25 +119,31 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
-            return Ok(StartOutcome::NotFound);
+            return transaction.give_up(StartOutcome::NotFound).await;
         };
         let current = execution(&row)?;
         if !current.state.may_start() {
-            return Ok(StartOutcome::Refused(format!(
-                "the execution is `{}`",
-                current.state
-            )));
+            return transaction
+                .give_up(StartOutcome::Refused(format!(
+                    "the execution is `{}`",
+                    current.state
+                )))
+                .await;
         }
         if now >= current.deadline {
-            return Ok(StartOutcome::Refused(
-                "the execution is past its deadline".to_owned(),
-            ));
+            return transaction
+                .give_up(StartOutcome::Refused(
+                    "the execution is past its deadline".to_owned(),
+                ))
+                .await;
         }
         match current.n8n_execution_id.as_deref() {
-            Some(known) if known == n8n_execution_id => return Ok(StartOutcome::Started(current)),
+            Some(known) if known == text(n8n_execution_id) => {
+                return transaction.give_up(StartOutcome::Started(current)).await;
+            }
             Some(_) => {
                 let why = "another delivery of this execution has started".to_owned();
-                return Ok(StartOutcome::Refused(why));
+                return transaction.give_up(StartOutcome::Refused(why)).await;
             }
             None => {}
         }
@@ -150,7 +156,7 @@ impl Store {
         .bind(tenant.as_str())
         .bind(id.as_uuid())
         .bind(micros(now))
-        .bind(n8n_execution_id)
+        .bind(text(n8n_execution_id))
         .bind(micros(now + confirm_within)).execute().await?;
         let started = read(&mut transaction, tenant, id).await?;
         transaction.commit().await?;
@@ -166,17 +172,19 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
-            return Ok(FinishOutcome::NotFound);
+            return transaction.give_up(FinishOutcome::NotFound).await;
         };
         let current = execution(&row)?;
         match current.state {
             ExecutionState::Succeeded | ExecutionState::Failed => {
-                return Ok(FinishOutcome::Repeated(current));
+                return transaction.give_up(FinishOutcome::Repeated(current)).await;
             }
             state if state.is_final() => {
-                return Ok(FinishOutcome::Refused(format!(
-                    "the execution is `{state}`"
-                )));
+                return transaction
+                    .give_up(FinishOutcome::Refused(format!(
+                        "the execution is `{state}`"
+                    )))
+                    .await;
             }
             _ => {}
         }
@@ -195,7 +203,7 @@ impl Store {
             .bind(id.as_uuid())
             .bind(state.as_str())
             .bind(micros(now))
-            .bind(&result.message)
+            .bind(result.message.as_deref().map(text))
             .bind(&result.data)
             .execute()
             .await?;

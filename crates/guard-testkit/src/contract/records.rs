@@ -1,7 +1,10 @@
 //! Cases of keys, receipts and what is kept of events.
 
 use chrono::TimeDelta;
-use guard_app::ports::{Actor, CommitOutcome, Consequence, PauseScope, PublishMode};
+use guard_app::ports::{
+    Actor, CommitOutcome, Consequence, FinishOutcome, PauseScope, PublishMode, StartOutcome,
+    WorkflowResult,
+};
 use guard_domain::{DecisionKind, ExecutionState, RuleId};
 
 use super::{Storage, World, default_tenant, recorded};
@@ -241,5 +244,40 @@ pub async fn tenants_do_not_meet<S: Storage + 'static>(world: World<S>) {
         world.claim(10, &[]).await.len(),
         1,
         "only the other tenant is paused"
+    );
+}
+
+/// PostgreSQL knows no NUL, and n8n may answer one: it must not keep an attempt or a result off the record.
+pub async fn a_nul_stops_nothing<S: Storage + 'static>(world: World<S>) {
+    let world = world.with_rules().await;
+    let body = event_body("security_threat", "high", r#"{"host":"a\u0000b"}"#);
+    let key = intake_key("key\0", &body);
+    let intake = world.intake(&body, Some(key)).await;
+    let receipt = recorded(&world.commit(std::slice::from_ref(&intake)).await[0]);
+    let again = world.commit(&[intake]).await;
+    assert!(matches!(again[0], CommitOutcome::Replayed(_)), "{again:?}");
+
+    let claimed = world.claim(1, &[]).await.remove(0);
+    let mut report = super::acknowledged();
+    report.detail = "n8n\0answered".to_owned();
+    world.store.settle(&claimed, &report).await.unwrap();
+    let (tenant, id) = (&claimed.tenant, receipt.execution.unwrap().id);
+    let within = chrono::TimeDelta::minutes(15);
+    for _ in 0..2 {
+        let started = world.store.start(tenant, id, "run\0", within).await;
+        assert!(
+            matches!(started, Ok(StartOutcome::Started(_))),
+            "{started:?}"
+        );
+    }
+    let result = WorkflowResult {
+        succeeded: false,
+        message: Some("it\0failed".to_owned()),
+        data: None,
+    };
+    let finished = world.store.finish(tenant, id, &result).await;
+    assert!(
+        matches!(finished, Ok(FinishOutcome::Finished(_))),
+        "{finished:?}"
     );
 }
