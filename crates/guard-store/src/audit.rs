@@ -21,11 +21,6 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// What transactions of this process lock, so that it can wait for one of which it has not heard.
-    pub(crate) const fn id(&self) -> Uuid {
-        self.id
-    }
-
     /// A new chain.
     pub(crate) fn begin(clock: &dyn Clock, random: &dyn Random) -> Self {
         let id = id::v7(clock.now(), random_tail(random));

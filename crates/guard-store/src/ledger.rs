@@ -77,9 +77,8 @@ impl Ledger for Store {
         events: &[(TenantId, EventId)],
     ) -> Result<Vec<Option<Receipt>>, StorageError> {
         let mut session = self.database.begin().await?;
-        let chain = self.chain.lock().await.id();
         // A commit that is still under way is waited for: what is not there then was not recorded.
-        locks::lock_chain(&mut session, chain).await?;
+        locks::lock_process(&mut session, self.process).await?;
         let mut receipts = Vec::with_capacity(events.len());
         for (tenant, event) in events {
             let mut receipt = read_receipt(&mut session, tenant, *event).await?;
@@ -182,12 +181,11 @@ impl Store {
     ) -> Result<Vec<CommitOutcome>, StorageError> {
         let mut transaction = self.database.begin().await?;
         let mut chain = self.chain.lock().await;
-        let now = self.clock.now();
-        let audit = self.audit(&mut chain, now);
-        locks::lock_batch(&mut transaction, chain.id(), intakes).await?;
-        let mut known = Known::read(&mut transaction, intakes, now).await?;
+        locks::lock_batch(&mut transaction, self.process, intakes).await?;
         // Who waited for a lock decides by the time after it.
         let now = self.clock.now();
+        let audit = self.audit(&mut chain, now);
+        let mut known = Known::read(&mut transaction, intakes, now).await?;
         let mut batch = Batch::new(self, terms, now, audit);
         let outcomes = intakes
             .iter()

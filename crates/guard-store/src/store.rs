@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_app::ports::{Clock, Random};
-use guard_domain::ContactName;
+use guard_app::ports::{Clock, Random, random_tail};
+use guard_domain::{ContactName, id};
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::audit::Chain;
 use crate::database::{Database, PgDatabase};
@@ -49,6 +50,8 @@ pub struct Store {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) chain: Mutex<Chain>,
+    /// What every batch of this process locks, so that the process can wait for a commit of which it has not heard.
+    pub(crate) process: Uuid,
     pub(crate) settings: StoreSettings,
 }
 
@@ -60,11 +63,13 @@ impl Store {
         settings: StoreSettings,
     ) -> Self {
         let chain = Mutex::new(Chain::begin(clock.as_ref(), random.as_ref()));
+        let process = id::v7(clock.now(), random_tail(random.as_ref()));
         Self {
             database,
             clock,
             random,
             chain,
+            process,
             settings,
         }
     }

@@ -310,6 +310,47 @@ async fn a_commit_that_is_cut_off_leaves_nothing_and_is_not_reported_done() {
 }
 
 #[tokio::test]
+async fn a_commit_that_is_still_under_way_is_waited_for() {
+    let database = TestDatabase::create().await;
+    let [world] = instances::<1>(&database).await;
+    world.publish(guard_testkit::contract::RULES).await;
+    // The commit of two records takes a second.
+    sqlx::raw_sql(
+        "CREATE FUNCTION slow() RETURNS TRIGGER LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON audit_links DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW WHEN (NEW.records = 2) EXECUTE FUNCTION slow()",
+    )
+    .execute(&mut database.connect().await)
+    .await
+    .unwrap();
+    let mut batch = Vec::new();
+    for _ in 0..2 {
+        let body = event_body("user_offboarding", "low", "{}");
+        batch.push(world.intake(&body, None).await);
+    }
+    let terms = World::<Store>::terms();
+    let commit = world.store.commit(&batch, &terms);
+    let cut_off = tokio::time::timeout(Duration::from_millis(500), commit).await;
+    assert!(cut_off.is_err(), "{cut_off:?}");
+    // Somebody else's act begins another chain of the audit meanwhile.
+    let scope = PauseScope::parse("rule:other").unwrap();
+    let actor = Actor::system("test");
+    let tenant = TenantId::default_tenant();
+    world
+        .store
+        .pause(&tenant, &scope, "test", &actor)
+        .await
+        .unwrap();
+    let events: Vec<_> = batch
+        .iter()
+        .map(|intake| (intake.tenant.clone(), intake.event_id))
+        .collect();
+    let found = world.store.find_receipts(&events).await.unwrap();
+    assert!(found.iter().all(Option::is_some), "{found:?}");
+}
+
+#[tokio::test]
 async fn a_row_that_postgres_refuses_does_not_take_the_others_down() {
     let database = TestDatabase::create().await;
     let [world] = instances::<1>(&database).await;

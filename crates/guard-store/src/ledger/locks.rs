@@ -1,7 +1,7 @@
 //! Who decides about the same thing decides one after the other.
 //!
 //! SQLite has one writer. In PostgreSQL a transaction takes advisory locks, which end with it and which poolers let pass,
-//! before it reads: for each idempotency key, and for each cooldown and window value of the rules that match. They are
+//! before it reads: for the process itself, for each idempotency key, and for each cooldown and window value of the rules that match. They are
 //! taken in one order, in one statement; the statements after it see what the holder before committed. A lock is a hash: two
 //! things that share one wait for each other without need.
 
@@ -15,7 +15,7 @@ use crate::database::{Session, Sql};
 use crate::row::stored_value;
 
 /// The classes of our locks among those of the database; 20039 is "NG".
-const CHAINS: i64 = 20040;
+const PROCESSES: i64 = 20040;
 const KEYS: i64 = 20041;
 const VALUES: i64 = 20042;
 /// How many different locks there are for cooldown and window values: a server has room for some thousands.
@@ -24,13 +24,13 @@ const VALUE_LOCKS: u32 = 2048;
 /// Locks what a batch decides about.
 pub(super) async fn lock_batch(
     session: &mut Session,
-    chain: Uuid,
+    process: Uuid,
     intakes: &[Intake],
 ) -> Result<(), StorageError> {
     if !session.is_shared() {
         return Ok(());
     }
-    let mut locks = BTreeSet::from([(CHAINS, hash(&[chain.as_bytes()]))]);
+    let mut locks = BTreeSet::from([(PROCESSES, hash(&[process.as_bytes()]))]);
     for intake in intakes {
         let tenant = intake.tenant.as_str().as_bytes();
         if let Some(key) = &intake.key {
@@ -56,13 +56,13 @@ pub(super) async fn lock_batch(
 }
 
 /// Waits for a commit of this process that is under way.
-pub(super) async fn lock_chain(session: &mut Session, chain: Uuid) -> Result<(), StorageError> {
+pub(super) async fn lock_process(session: &mut Session, process: Uuid) -> Result<(), StorageError> {
     if !session.is_shared() {
         return Ok(());
     }
     take(
         session,
-        &BTreeSet::from([(CHAINS, hash(&[chain.as_bytes()]))]),
+        &BTreeSet::from([(PROCESSES, hash(&[process.as_bytes()]))]),
     )
     .await
 }
