@@ -236,7 +236,9 @@ CREATE FUNCTION guard_make_partition(parent TEXT, child TEXT, lowest UUID, highe
 LANGUAGE plpgsql AS $$
 BEGIN
     IF to_regclass(child) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', child, parent, lowest, highest);
+        -- In two steps, because to create it as a partition would wait for everybody who reads the table.
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, child, lowest, highest);
     END IF;
 END
 $$;

@@ -4,6 +4,7 @@
 //! statement names its index: without statistics SQLite would walk the whole range of ids instead.
 
 mod audit;
+mod rows;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -12,18 +13,18 @@ use guard_app::ports::{
     ExecutionDetail, ExecutionFilter, IdPage, StorageError,
 };
 use guard_domain::{
-    Attempt, AttemptOutcome, ContactName, DecisionKind, Escalation, EscalationId, EscalationReason,
-    EventId, EventType, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId, Severity,
-    Source, TenantId, id,
+    DecisionKind, Escalation, EventId, EventType, Execution, ExecutionId, ExecutionState,
+    PlaybookName, RuleId, Source, TenantId, id,
 };
 use tracing::instrument;
 use uuid::Uuid;
 
-use crate::database::{Query, Row, Session, Sql};
+use crate::database::{Query, Session, Sql};
 use crate::execution::{execution, read_row};
-use crate::receipt::{decision, execution_brief};
 use crate::row::Columns;
 use crate::store::Store;
+pub(crate) use rows::escalation;
+use rows::{attempt, event_record};
 
 /// A statement of a list whose first parameters are the tenant, the least id, the id that all are below, and the limit.
 fn paged<'s>(
@@ -261,49 +262,4 @@ impl Archive for Store {
     ) -> Result<(Vec<AuditRecord>, AuditPosition), StorageError> {
         self.audit_walk(tenant, position, limit).await
     }
-}
-
-fn event_record(row: &Row) -> Result<EventRecord, StorageError> {
-    let columns = Columns::new(row, "events", "event_id");
-    Ok(EventRecord {
-        id: EventId::from_uuid(columns.get("event_id")?),
-        body: columns.get("body")?,
-        received_at: columns.moment("received_at")?,
-        decision: decision(row)?,
-        executed_at: columns.moment("executed_at")?,
-        execution: execution_brief(row)?,
-        attempts: columns.optional_unsigned("attempts")?.unwrap_or(0),
-    })
-}
-
-fn attempt(row: &Row) -> Result<Attempt, StorageError> {
-    let columns = Columns::new(row, "execution_attempts", "execution_id");
-    Ok(Attempt {
-        number: columns.unsigned("attempt")?,
-        started_at: columns.moment("started_at")?,
-        finished_at: columns.optional_moment("finished_at")?,
-        outcome: columns.parse_optional("outcome", AttemptOutcome::parse)?,
-        status_code: columns.optional_unsigned("status_code")?,
-        detail: columns.get("detail")?,
-        may_have_run: columns.get("may_have_run")?,
-    })
-}
-
-pub(crate) fn escalation(row: &Row) -> Result<Escalation, StorageError> {
-    let columns = Columns::new(row, "escalations", "escalation_id");
-    Ok(Escalation {
-        id: EscalationId::from_uuid(columns.get("escalation_id")?),
-        reason: columns.parse("reason", EscalationReason::parse)?,
-        contact: columns.parse("contact", ContactName::parse)?,
-        severity: columns.parse("severity", Severity::parse)?,
-        message: columns.get("message")?,
-        event_id: columns
-            .get::<Option<Uuid>>("event_id")?
-            .map(EventId::from_uuid),
-        execution_id: columns
-            .get::<Option<Uuid>>("execution_id")?
-            .map(ExecutionId::from_uuid),
-        rule_id: columns.parse_optional("rule_id", RuleId::parse)?,
-        created_at: columns.moment("created_at")?,
-    })
 }

@@ -6,7 +6,7 @@ use guard_domain::{AuditId, Decision, EventId, ExecutionId, RuleId, TenantId, id
 use uuid::Uuid;
 
 use crate::chain::{CanonicalRecord, GENESIS, hex, link_hash};
-use crate::database::{Cell, Insert, Session, Sql};
+use crate::database::{Cell, Session, Sql};
 use crate::row::{micros, text};
 use crate::store::Store;
 
@@ -96,7 +96,7 @@ struct Row {
     hash: [u8; 32],
 }
 
-const INSERT_RECORDS: Insert = Insert(Sql {
+const INSERT_RECORDS: Sql = Sql {
     sqlite: "INSERT INTO audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, target,
                  event_id, event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
@@ -105,7 +105,7 @@ const INSERT_RECORDS: Insert = Insert(Sql {
                SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[],
                    $7::text[], $8::text[], $9::text[], $10::text[], $11::uuid[], $12::bytea[], $13::text[], $14::text[],
                    $15::bigint[], $16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::bytea[])",
-});
+};
 
 impl AuditWriter {
     /// How many records there are.

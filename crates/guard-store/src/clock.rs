@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{Clock, StorageError};
 use sqlx::Connection;
 
-use crate::database::{Database, Session};
+use crate::database::Database;
 use crate::error::unavailable;
 use crate::row::moment;
 use crate::store::{PostgresAddress, Store};
@@ -77,7 +77,7 @@ impl Store {
         let Database::Postgres(_) = &self.database else {
             return Ok(());
         };
-        let mut session: Session = self.database.reader().await?;
+        let mut session = self.database.reader().await?;
         let asked = Instant::now();
         let reading = Reading::between(session.query(READ).scalar().await?, asked);
         *clock.0.write().unwrap_or_else(PoisonError::into_inner) = reading;

@@ -3,6 +3,7 @@
 //! A batch is read, decided in the order of its arrival, and written, with one statement for each kind of row. On a database
 //! that instances share, the transaction first locks what it decides about; see [`locks`].
 
+mod asked;
 mod known;
 mod locks;
 mod record;
@@ -95,54 +96,46 @@ impl Ledger for Store {
     async fn forget_expired(&self, limit: u32) -> Result<u64, StorageError> {
         /// Deletes the rows of a table whose time has passed. What a commit works with is left alone.
         macro_rules! forget {
-            ($table:literal, $key:literal, $due:literal, $order:literal) => {
+            ($table:literal, $key:literal, $due:literal) => {
                 Sql {
-                    sqlite: concat!(
-                        "DELETE FROM ",
-                        $table,
-                        " WHERE (",
-                        $key,
-                        ") IN (SELECT ",
-                        $key,
-                        " FROM ",
-                        $table,
-                        " WHERE ",
-                        $due,
-                        " $1 ORDER BY ",
-                        $order,
-                        " LIMIT $2)"
-                    ),
-                    postgres: concat!(
-                        "DELETE FROM ",
-                        $table,
-                        " WHERE (",
-                        $key,
-                        ") IN (SELECT ",
-                        $key,
-                        " FROM ",
-                        $table,
-                        " WHERE ",
-                        $due,
-                        " $1 ORDER BY ",
-                        $order,
-                        " LIMIT $2 FOR UPDATE SKIP LOCKED)"
-                    ),
+                    sqlite: forget!($table, $key, $due, ""),
+                    postgres: forget!($table, $key, $due, " FOR UPDATE SKIP LOCKED"),
                 }
+            };
+            ($table:literal, $key:literal, $due:literal, $lock:literal) => {
+                concat!(
+                    "DELETE FROM ",
+                    $table,
+                    " WHERE (",
+                    $key,
+                    ") IN
+                         (SELECT ",
+                    $key,
+                    " FROM ",
+                    $table,
+                    " WHERE ",
+                    $due,
+                    " LIMIT $2",
+                    $lock,
+                    ")"
+                )
             };
         }
         let now = self.clock.now();
         let keys = forget!(
             "event_keys",
             "tenant, source, key",
-            "created_at <",
-            "created_at"
+            "created_at < $1 ORDER BY created_at"
         );
-        let cooldowns = forget!("cooldowns", "tenant, rule_id, value", "until <", "until");
+        let cooldowns = forget!(
+            "cooldowns",
+            "tenant, rule_id, value",
+            "until < $1 ORDER BY until"
+        );
         let matches = forget!(
             "windows",
             "tenant, rule_id, value, at, event_id",
-            "until <=",
-            "until"
+            "until <= $1 ORDER BY until"
         );
         let mut most = 0;
         for (statement, before) in [(keys, now - KEY_LIFETIME), (cooldowns, now), (matches, now)] {

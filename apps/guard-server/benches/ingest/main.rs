@@ -104,7 +104,7 @@ impl Plan {
         self.open_loop(database, &subject, 10_000, TRIGGERS_EVERY)
             .await;
         n8n.forget();
-        // Every fifth event triggers: n8n takes 8 at once, 20 ms each.
+        // One of 20 triggers: 50 webhooks a second, of which n8n takes 8 at once, 20 ms each.
         self.open_loop(database, &subject, 1_000, TRIGGERS_EVERY / 25)
             .await;
         n8n.print(&format!("guard on {database}: event to webhook"));

@@ -122,7 +122,7 @@ impl Reader<'_> {
         match (&url, direct) {
             (_, None) => Some(url),
             (DatabaseUrl::Sqlite(_), Some(_)) => {
-                let why = "only of PostgreSQL can a pooler be in front";
+                let why = "only of PostgreSQL can a pooler be in front: leave it out, or let `database.url` name one";
                 self.refuse("database.migrate_url", why.to_owned());
                 None
             }

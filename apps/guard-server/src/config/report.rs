@@ -35,16 +35,27 @@ fn value_of(resolved: &Resolved, name: &str, secret: bool) -> String {
     }
 }
 
-/// An address without the user and password in it.
+/// An address without the user and the passwords in it.
 pub(super) fn without_credentials(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else {
         return value.to_owned();
     };
     let end = rest.find('/').unwrap_or(rest.len());
-    match rest.get(..end).and_then(|authority| authority.rfind('@')) {
-        Some(at) => format!("{scheme}://****{}", rest.get(at..).unwrap_or_default()),
-        None => value.to_owned(),
-    }
+    let rest = match rest.get(..end).and_then(|authority| authority.rfind('@')) {
+        Some(at) => format!("****{}", rest.get(at..).unwrap_or_default()),
+        None => rest.to_owned(),
+    };
+    let Some((address, query)) = rest.split_once('?') else {
+        return format!("{scheme}://{rest}");
+    };
+    let options: Vec<String> = query
+        .split('&')
+        .map(|option| match option.split_once('=') {
+            Some((name, _)) if name.contains("password") => format!("{name}=****"),
+            _ => option.to_owned(),
+        })
+        .collect();
+    format!("{scheme}://{address}?{}", options.join("&"))
 }
 
 #[cfg(test)]
@@ -82,6 +93,10 @@ mod tests {
             "http://****@h:1/a@b"
         );
         assert_eq!(without_credentials("http://h/a@b"), "http://h/a@b");
+        assert_eq!(
+            without_credentials("postgres://h/d?user=u&password=p&sslmode=require"),
+            "postgres://h/d?user=u&password=****&sslmode=require"
+        );
     }
 
     #[test]

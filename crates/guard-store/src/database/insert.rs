@@ -38,15 +38,12 @@ impl<'a> From<&'a [u8]> for Cell<'a> {
     }
 }
 
-/// A statement that inserts rows. For SQLite it takes one row, for PostgreSQL one array for each column.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Insert(pub(crate) Sql);
-
 impl Session {
-    /// Inserts rows, which have their cells in the order of the statement's parameters.
+    /// Inserts rows, which have their cells in the order of the statement's parameters. For SQLite the statement takes one row,
+    /// for PostgreSQL one array for each column.
     pub(crate) async fn insert<const N: usize>(
         &mut self,
-        insert: Insert,
+        statement: Sql,
         rows: &[[Cell<'_>; N]],
     ) -> Result<(), StorageError> {
         let Some(first) = rows.first() else {
@@ -54,7 +51,7 @@ impl Session {
         };
         if !self.is_shared() {
             for row in rows {
-                let mut query = self.query(insert.0);
+                let mut query = self.query(statement);
                 for cell in row {
                     query = match *cell {
                         Cell::Text(text) => query.bind(text),
@@ -78,7 +75,7 @@ impl Session {
                     .collect::<Vec<_>>()
             };
         }
-        let mut query = self.query(insert.0);
+        let mut query = self.query(statement);
         for (place, cell) in first.iter().enumerate() {
             query = match cell {
                 Cell::Text(_) => query.bind_array(column!(place, Text)),

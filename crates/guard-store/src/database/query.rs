@@ -1,10 +1,11 @@
 //! Statements with their parameters.
 
 use guard_app::ports::StorageError;
-use sqlx::{Arguments as _, Encode, Postgres, Sqlite, Type};
+use sqlx::error::BoxDynError;
+use sqlx::{Arguments as _, Encode, Postgres, Sqlite, SqliteConnection, Type};
 use tokio::time::timeout_at;
 
-use super::{Column, PgArguments, Row, Session, Sql, SqliteArguments};
+use super::{Column, PgArguments, PgSession, Row, Session, Sql, SqliteArguments};
 use crate::error::unavailable;
 
 /// What can be a parameter.
@@ -18,62 +19,19 @@ impl<'q, T> Value<'q> for T where
 {
 }
 
-enum Parameters {
-    Sqlite(SqliteArguments),
-    Postgres(PgArguments),
+/// The connection, and the parameters as its database takes them.
+enum Target<'s> {
+    Sqlite(&'s mut SqliteConnection, SqliteArguments),
+    Postgres(&'s mut PgSession, PgArguments),
 }
 
 /// A statement that is about to be run.
 #[must_use = "it is not run yet"]
 pub(crate) struct Query<'s> {
-    session: &'s mut Session,
     statement: Sql,
-    parameters: Parameters,
+    target: Target<'s>,
     /// The first parameter that could not be encoded.
     wrong: Option<sqlx::Error>,
-}
-
-/// Runs a statement on whatever the session is, as `$method` of sqlx does.
-macro_rules! run {
-    ($query:expr, $method:ident) => {{
-        let Query {
-            session,
-            statement,
-            parameters,
-            wrong,
-        } = $query;
-        if let Some(error) = wrong {
-            return Err(unavailable(error));
-        }
-        match (session, parameters) {
-            (Session::Sqlite(connection), Parameters::Sqlite(arguments)) => {
-                let query = sqlx::query_with(statement.sqlite, arguments);
-                Ran::Sqlite(
-                    query
-                        .$method(&mut **connection)
-                        .await
-                        .map_err(unavailable)?,
-                )
-            }
-            (Session::SqliteTransaction(connection), Parameters::Sqlite(arguments)) => {
-                let query = sqlx::query_with(statement.sqlite, arguments);
-                Ran::Sqlite(
-                    query
-                        .$method(&mut **connection)
-                        .await
-                        .map_err(unavailable)?,
-                )
-            }
-            (Session::Postgres(session), Parameters::Postgres(arguments)) => {
-                let persistent = session.may_prepare();
-                let query = sqlx::query_with(statement.postgres, arguments).persistent(persistent);
-                let (connection, deadline) = session.begin_statement()?;
-                let done = timeout_at(deadline, query.$method(connection)).await;
-                Ran::Postgres(session.end_statement(done)?)
-            }
-            _ => unreachable!("parameters are made for the session"),
-        }
-    }};
 }
 
 /// What a statement came to in either database.
@@ -82,42 +40,67 @@ enum Ran<S, P> {
     Postgres(P),
 }
 
+/// Runs a statement on whatever the session is, as `$method` of sqlx does.
+macro_rules! run {
+    ($query:expr, $method:ident) => {{
+        if let Some(error) = $query.wrong {
+            return Err(unavailable(error));
+        }
+        match $query.target {
+            Target::Sqlite(connection, parameters) => {
+                let query = sqlx::query_with($query.statement.sqlite, parameters);
+                Ran::Sqlite(query.$method(connection).await.map_err(unavailable)?)
+            }
+            Target::Postgres(session, parameters) => {
+                let query = sqlx::query_with($query.statement.postgres, parameters)
+                    .persistent(session.may_prepare());
+                let (connection, deadline) = session.begin_statement()?;
+                let done = timeout_at(deadline, query.$method(connection)).await;
+                Ran::Postgres(session.end_statement(done)?)
+            }
+        }
+    }};
+}
+
 impl<'s> Query<'s> {
     pub(super) fn new(session: &'s mut Session, statement: Sql) -> Self {
-        let parameters = match session {
-            Session::Sqlite(_) | Session::SqliteTransaction(_) => {
-                Parameters::Sqlite(SqliteArguments::default())
+        let target = match session {
+            Session::Sqlite(connection) => Target::Sqlite(connection, SqliteArguments::default()),
+            Session::SqliteTransaction(connection) => {
+                Target::Sqlite(connection, SqliteArguments::default())
             }
-            Session::Postgres(_) => Parameters::Postgres(PgArguments::default()),
+            Session::Postgres(session) => Target::Postgres(session, PgArguments::default()),
         };
         Self {
-            session,
             statement,
-            parameters,
+            target,
             wrong: None,
         }
     }
 
     /// Binds the next parameter.
     pub(crate) fn bind<'q, T: Value<'q>>(mut self, value: T) -> Self {
-        let added = match &mut self.parameters {
-            Parameters::Sqlite(arguments) => arguments.add(value),
-            Parameters::Postgres(arguments) => arguments.add(value),
+        let added = match &mut self.target {
+            Target::Sqlite(_, arguments) => arguments.add(value),
+            Target::Postgres(_, arguments) => arguments.add(value),
         };
-        if let Err(error) = added {
-            self.wrong.get_or_insert(sqlx::Error::Encode(error));
-        }
-        self
+        self.note(added)
     }
 
-    /// Binds the next parameter if this is PostgreSQL, for statements of its that have more of them.
+    /// Binds the next parameter of a statement of PostgreSQL that takes arrays.
     pub(super) fn bind_array<'q, T>(mut self, values: T) -> Self
     where
         T: Encode<'q, Postgres> + Type<Postgres>,
     {
-        if let Parameters::Postgres(arguments) = &mut self.parameters
-            && let Err(error) = arguments.add(values)
-        {
+        let added = match &mut self.target {
+            Target::Sqlite(..) => Ok(()),
+            Target::Postgres(_, arguments) => arguments.add(values),
+        };
+        self.note(added)
+    }
+
+    fn note(mut self, added: Result<(), BoxDynError>) -> Self {
+        if let Err(error) = added {
             self.wrong.get_or_insert(sqlx::Error::Encode(error));
         }
         self

@@ -1,13 +1,14 @@
 //! What holds rules back, as the database has it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use guard_app::ports::{Intake, StorageError};
 use guard_domain::TenantId;
 
+use super::asked::Asked;
 use super::known::TenantState;
 use crate::database::{Session, Sql};
-use crate::row::{moment, stored_value};
+use crate::row::moment;
 
 /// Reads what holds the matching rules back: one statement, however many they are.
 pub(super) async fn read_standing(
@@ -15,30 +16,21 @@ pub(super) async fn read_standing(
     intakes: &[Intake],
     tenants: &mut HashMap<TenantId, TenantState>,
 ) -> Result<(), StorageError> {
-    let mut seen = HashSet::new();
-    let asked: Vec<_> = intakes
-        .iter()
-        .flat_map(|intake| {
-            let matches = intake.evaluation.matches.iter();
-            matches
-                .filter(|found| intake.rules.holds_back(found))
-                .map(|found| {
-                    (
-                        &intake.tenant,
-                        &found.rule_id,
-                        found.cooldown_value.as_str(),
-                    )
-                })
-        })
-        .filter(|asked| seen.insert(*asked))
-        .collect();
-    if asked.is_empty() {
+    let values = intakes.iter().flat_map(|intake| {
+        let matches = intake.evaluation.matches.iter();
+        matches
+            .filter(|found| intake.rules.holds_back(found))
+            .map(|found| {
+                (
+                    &intake.tenant,
+                    &found.rule_id,
+                    found.cooldown_value.as_str(),
+                )
+            })
+    });
+    let Some(asked) = Asked::about(values) else {
         return Ok(());
-    }
-    let keys: Vec<_> = asked
-        .iter()
-        .map(|(tenant, rule, value)| (tenant.as_str(), rule.as_str(), stored_value(value)))
-        .collect();
+    };
     let rows = session
         .query(Sql {
             sqlite: "SELECT m.key AS place, c.until AS until,
@@ -58,25 +50,21 @@ pub(super) async fn read_standing(
                        LEFT JOIN cooldowns c ON c.tenant = m.value ->> 0 AND c.rule_id = m.value ->> 1
                            AND c.value = m.value ->> 2",
         })
-        .bind(serde_json::to_string(&keys).unwrap_or_else(|_| "[]".to_owned()))
+        .bind(asked.to_json())
         .fetch_all()
         .await?;
     for row in rows {
-        let place: i64 = row.get("place")?;
-        let found = usize::try_from(place)
-            .ok()
-            .and_then(|place| asked.get(place));
-        let Some((tenant, rule, value)) = found else {
+        let Some((tenant, rule, value)) = asked.of(&row)? else {
             continue;
         };
-        let Some(TenantState { standing, .. }) = tenants.get_mut(*tenant) else {
+        let Some(TenantState { standing, .. }) = tenants.get_mut(tenant) else {
             continue;
         };
         if let Some(until) = row.get::<Option<i64>>("until")? {
-            standing.set_cooldown((*rule).clone(), (*value).to_owned(), moment(until));
+            standing.set_cooldown(rule.clone(), value.to_owned(), moment(until));
         }
         if row.get("undelivered")? {
-            standing.set_undelivered((*rule).clone(), (*value).to_owned());
+            standing.set_undelivered(rule.clone(), value.to_owned());
         }
     }
     Ok(())

@@ -6,8 +6,9 @@ use guard_app::ports::{Intake, StorageError};
 use guard_domain::TenantId;
 use guard_policy::WindowCount;
 
+use super::asked::Asked;
 use super::known::TenantState;
-use crate::database::{Insert, Session, Sql};
+use crate::database::{Session, Sql};
 use crate::row::{micros, moment, stored_value};
 
 /// Reads the matches for the windows of the matching rules: one statement, however many they are.
@@ -16,29 +17,17 @@ pub(super) async fn read_matches(
     intakes: &[Intake],
     tenants: &mut HashMap<TenantId, TenantState>,
 ) -> Result<(), StorageError> {
-    let mut seen = HashSet::new();
-    let asked: Vec<_> = intakes
-        .iter()
-        .flat_map(|intake| {
-            let evaluation = &intake.evaluation;
-            let found = evaluation.matches.iter().chain(&evaluation.shadows);
-            found.filter_map(|found| {
-                Some((
-                    &intake.tenant,
-                    &found.rule_id,
-                    found.window_value.as_deref()?,
-                ))
-            })
+    let values = intakes.iter().flat_map(|intake| {
+        let evaluation = &intake.evaluation;
+        let found = evaluation.matches.iter().chain(&evaluation.shadows);
+        found.filter_map(|found| {
+            let value = found.window_value.as_deref()?;
+            Some((&intake.tenant, &found.rule_id, value))
         })
-        .filter(|asked| seen.insert(*asked))
-        .collect();
-    if asked.is_empty() {
+    });
+    let Some(asked) = Asked::about(values) else {
         return Ok(());
-    }
-    let keys: Vec<_> = asked
-        .iter()
-        .map(|(tenant, rule, value)| (tenant.as_str(), rule.as_str(), stored_value(value)))
-        .collect();
+    };
     let rows = session
         .query(Sql {
             // A cross join keeps its order: the other way round it would walk through all windows of the tenant.
@@ -50,18 +39,18 @@ pub(super) async fn read_matches(
                        JOIN windows w ON w.tenant = m.value ->> 0 AND w.rule_id = m.value ->> 1
                            AND w.value = m.value ->> 2",
         })
-        .bind(serde_json::to_string(&keys).unwrap_or_else(|_| "[]".to_owned()))
+        .bind(asked.to_json())
         .fetch_all()
         .await?;
-    let mut moments = vec![Vec::new(); asked.len()];
+    // That there are none is known then too.
+    let mut moments: HashMap<_, _> = asked.values().map(|value| (value, Vec::new())).collect();
     for row in rows {
-        let place: i64 = row.get("place")?;
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        if let Some(moments) = moments.get_mut(place) {
-            moments.push(moment(row.get("at")?));
+        let known = asked.of(&row)?.and_then(|value| moments.get_mut(&value));
+        if let Some(known) = known {
+            known.push(moment(row.get("at")?));
         }
     }
-    for ((tenant, rule, value), moments) in asked.into_iter().zip(moments) {
+    for ((tenant, rule, value), moments) in moments {
         if let Some(TenantState { standing, .. }) = tenants.get_mut(tenant) {
             standing.set_matches(rule.clone(), value.to_owned(), moments);
         }
@@ -69,11 +58,11 @@ pub(super) async fn read_matches(
     Ok(())
 }
 
-const INSERT_MATCHES: Insert = Insert(Sql {
+const INSERT_MATCHES: Sql = Sql {
     sqlite: "INSERT INTO windows (tenant, rule_id, value, at, event_id, until) VALUES ($1, $2, $3, $4, $5, $6)",
     postgres: "INSERT INTO windows (tenant, rule_id, value, at, event_id, until)
                SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[])",
-});
+};
 
 /// Writes matches, and drops the oldest ones that a rule's count has no need of.
 pub(super) async fn write_matches(

@@ -1,0 +1,57 @@
+//! What rows of lists say.
+
+use guard_app::ports::{EventRecord, StorageError};
+use guard_domain::{
+    Attempt, AttemptOutcome, ContactName, Escalation, EscalationId, EscalationReason, EventId,
+    ExecutionId, RuleId, Severity,
+};
+use uuid::Uuid;
+
+use crate::database::Row;
+use crate::receipt::{decision, execution_brief};
+use crate::row::Columns;
+
+pub(super) fn event_record(row: &Row) -> Result<EventRecord, StorageError> {
+    let columns = Columns::new(row, "events", "event_id");
+    Ok(EventRecord {
+        id: EventId::from_uuid(columns.get("event_id")?),
+        body: columns.get("body")?,
+        received_at: columns.moment("received_at")?,
+        decision: decision(row)?,
+        executed_at: columns.moment("executed_at")?,
+        execution: execution_brief(row)?,
+        attempts: columns.optional_unsigned("attempts")?.unwrap_or(0),
+    })
+}
+
+pub(super) fn attempt(row: &Row) -> Result<Attempt, StorageError> {
+    let columns = Columns::new(row, "execution_attempts", "execution_id");
+    Ok(Attempt {
+        number: columns.unsigned("attempt")?,
+        started_at: columns.moment("started_at")?,
+        finished_at: columns.optional_moment("finished_at")?,
+        outcome: columns.parse_optional("outcome", AttemptOutcome::parse)?,
+        status_code: columns.optional_unsigned("status_code")?,
+        detail: columns.get("detail")?,
+        may_have_run: columns.get("may_have_run")?,
+    })
+}
+
+pub(crate) fn escalation(row: &Row) -> Result<Escalation, StorageError> {
+    let columns = Columns::new(row, "escalations", "escalation_id");
+    Ok(Escalation {
+        id: EscalationId::from_uuid(columns.get("escalation_id")?),
+        reason: columns.parse("reason", EscalationReason::parse)?,
+        contact: columns.parse("contact", ContactName::parse)?,
+        severity: columns.parse("severity", Severity::parse)?,
+        message: columns.get("message")?,
+        event_id: columns
+            .get::<Option<Uuid>>("event_id")?
+            .map(EventId::from_uuid),
+        execution_id: columns
+            .get::<Option<Uuid>>("execution_id")?
+            .map(ExecutionId::from_uuid),
+        rule_id: columns.parse_optional("rule_id", RuleId::parse)?,
+        created_at: columns.moment("created_at")?,
+    })
+}
