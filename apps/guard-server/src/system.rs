@@ -1,5 +1,6 @@
 //! The time and the randomness of the machine.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
@@ -56,18 +57,33 @@ impl Clock for SystemClock {
 #[derive(Debug, Clone, Copy)]
 pub struct SystemRandom;
 
+/// How much randomness a thread asks for at once: every event needs some, and a call of the system costs more than the bits.
+const AT_ONCE: usize = 256;
+
+thread_local! {
+    /// Randomness that has not been handed out yet.
+    static STOCK: RefCell<Vec<u128>> = const { RefCell::new(Vec::new()) };
+}
+
 impl Random for SystemRandom {
     fn next_u128(&self) -> u128 {
-        let mut bytes = [0; 16];
-        // Without randomness there are no unique ids and no safe keys: nothing can go on.
-        #[expect(
-            clippy::panic,
-            reason = "an operating system without randomness cannot be served"
-        )]
-        if let Err(error) = getrandom::fill(&mut bytes) {
-            panic!("the operating system gives no randomness: {error}");
-        }
-        u128::from_be_bytes(bytes)
+        STOCK.with_borrow_mut(|stock| {
+            if let Some(bits) = stock.pop() {
+                return bits;
+            }
+            let mut bytes = [0; AT_ONCE * 16];
+            // Without randomness there are no unique ids and no safe keys: nothing can go on.
+            #[expect(
+                clippy::panic,
+                reason = "an operating system without randomness cannot be served"
+            )]
+            if let Err(error) = getrandom::fill(&mut bytes) {
+                panic!("the operating system gives no randomness: {error}");
+            }
+            let (chunks, _) = bytes.as_chunks::<16>();
+            stock.extend(chunks.iter().map(|chunk| u128::from_be_bytes(*chunk)));
+            stock.pop().unwrap_or_default()
+        })
     }
 }
 

@@ -64,7 +64,7 @@ macro_rules! select_events {
                     a.executed_at, x.execution_id, x.playbook, x.state, x.attempts
              FROM events e",
             $index,
-            concat!("JOIN audit_log a ON a.tenant = e.tenant AND a.event_id = e.event_id AND a.action = 'decision'
+            concat!("JOIN audit_log a ON a.tenant = e.tenant AND a.audit_id = e.event_id AND a.action = 'decision'
              LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
              WHERE e.tenant = $1 AND e.event_id >= $2 AND e.event_id < $3 AND ",
             $filter,

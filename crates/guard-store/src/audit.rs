@@ -1,51 +1,17 @@
 //! Writing the audit trail.
 
+mod head;
+
 use chrono::{DateTime, Utc};
-use guard_app::ports::{Clock, Random, StorageError, random_tail};
-use guard_domain::{AuditId, Decision, EventId, ExecutionId, RuleId, TenantId, id};
+use guard_app::ports::{Random, StorageError, random_tail};
+use guard_domain::{AuditId, Decision, EventId, ExecutionId, RuleId, TenantId};
 use uuid::Uuid;
 
-use crate::chain::{CanonicalRecord, GENESIS, hex, link_hash};
-use crate::database::{Cell, Session, Sql};
+use crate::chain::{CanonicalRecord, hex, link_hash};
+use crate::database::{Cell, Insert, Query, Session, insert};
 use crate::row::{micros, text};
 use crate::store::Store;
-
-/// The head of this process's chain.
-#[derive(Debug)]
-pub(crate) struct Chain {
-    id: Uuid,
-    link: i64,
-    hash: [u8; 32],
-    /// A commit is under way, or its outcome was never heard: the head is then not known.
-    uncertain: bool,
-}
-
-impl Chain {
-    /// A new chain.
-    pub(crate) fn begin(clock: &dyn Clock, random: &dyn Random) -> Self {
-        let id = id::v7(clock.now(), random_tail(random));
-        Self {
-            id,
-            link: 0,
-            hash: GENESIS,
-            uncertain: false,
-        }
-    }
-
-    /// The transaction with this link has been committed.
-    pub(crate) fn advance(&mut self, head: Head) {
-        self.link = head.link;
-        self.hash = head.hash;
-        self.uncertain = false;
-    }
-}
-
-/// What becomes the head of the chain when its transaction is committed.
-#[derive(Clone, Copy)]
-pub(crate) struct Head {
-    link: i64,
-    hash: [u8; 32],
-}
+pub(crate) use head::{Chain, Head, Place};
 
 /// A record to write.
 pub(crate) struct Record<'a> {
@@ -69,9 +35,6 @@ pub(crate) struct Subject<'a> {
 
 /// The records of one transaction; they are written together, with their link.
 pub(crate) struct AuditWriter {
-    chain: Uuid,
-    link: i64,
-    previous: [u8; 32],
     now: DateTime<Utc>,
     rows: Vec<Row>,
 }
@@ -96,18 +59,25 @@ struct Row {
     hash: [u8; 32],
 }
 
-const INSERT_RECORDS: Sql = Sql {
-    sqlite: "INSERT INTO audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, target,
-                 event_id, event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
-    postgres: "INSERT INTO audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, target,
-                   event_id, event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash)
-               SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[],
-                   $7::text[], $8::text[], $9::text[], $10::text[], $11::uuid[], $12::bytea[], $13::text[], $14::text[],
-                   $15::bigint[], $16::bigint[], $17::uuid[], $18::text[], $19::text[], $20::bytea[])",
-};
+const INSERT_RECORDS: Insert = insert!(
+    "audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, target, event_id,
+         event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[],
+         $10::text[], $11::uuid[], $12::bytea[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::uuid[],
+         $18::text[], $19::text[], $20::bytea[]",
+    ""
+);
 
 impl AuditWriter {
+    /// Begins the records of a transaction, which have this as their time.
+    pub(crate) const fn begin(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            rows: Vec::new(),
+        }
+    }
+
     /// How many records there are.
     pub(crate) const fn count(&self) -> usize {
         self.rows.len()
@@ -115,14 +85,17 @@ impl AuditWriter {
 
     /// Adds a record.
     pub(crate) fn add(&mut self, random: &dyn Random, record: Record<'_>) {
-        let tail = id::counted(self.rows.len(), random_tail(random));
-        let id = AuditId::new(self.now, tail);
         let Subject {
             event,
             decision,
             execution_id,
             shadows,
         } = record.subject;
+        // The record of a decision has the event's id: it is found by it, and goes the way of all that is old with it.
+        let id = match event {
+            Some((event_id, _)) => AuditId::from_uuid(event_id.as_uuid()),
+            None => AuditId::new(self.now, random_tail(random)),
+        };
         let event_sha256 = event.map(|(_, digest)| hex(&digest));
         let shadows = serde_json::to_string(shadows).unwrap_or_else(|_| "[]".to_owned());
         let rule_id = decision.and_then(|decision| decision.rule_id.as_ref());
@@ -167,34 +140,48 @@ impl AuditWriter {
         self.rows.push(row);
     }
 
-    async fn write(&self, session: &mut Session) -> Result<(), StorageError> {
+    /// Writes the records of a link.
+    pub(crate) async fn write(
+        &self,
+        session: &mut Session,
+        place: &Place,
+    ) -> Result<(), StorageError> {
         let rows: Vec<_> = (0_i64..)
             .zip(&self.rows)
             .map(|(position, row)| {
-                let revision = row
-                    .revision
-                    .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+                let [
+                    actor,
+                    request_id,
+                    event_sha256,
+                    rule_id,
+                    rule_version,
+                    revision,
+                    execution_id,
+                    message,
+                    shadows,
+                    hash,
+                ] = row.cells();
                 [
-                    self.chain.into(),
-                    self.link.into(),
+                    place.chain.into(),
+                    place.link.into(),
                     micros(self.now).into(),
                     row.tenant.as_str().into(),
                     row.id.into(),
                     position.into(),
                     row.action.into(),
-                    row.actor.as_str().into(),
-                    Cell::Text(row.request_id.as_deref()),
+                    actor,
+                    request_id,
                     Cell::Text(row.target.as_deref()),
                     Cell::Id(row.event_id),
-                    Cell::Bytes(row.event_sha256.as_ref().map(<[u8; 32]>::as_slice)),
+                    event_sha256,
                     Cell::Text(row.decision),
-                    Cell::Text(row.rule_id.as_deref()),
-                    Cell::Number(row.rule_version.map(i64::from)),
-                    Cell::Number(revision),
-                    Cell::Id(row.execution_id),
-                    row.message.as_str().into(),
-                    row.shadows.as_str().into(),
-                    row.hash.as_slice().into(),
+                    rule_id,
+                    rule_version,
+                    revision,
+                    execution_id,
+                    message,
+                    shadows,
+                    hash,
                 ]
             })
             .collect();
@@ -202,49 +189,76 @@ impl AuditWriter {
     }
 }
 
-impl Store {
-    /// Begins the records of a transaction.
-    pub(crate) fn audit(&self, chain: &mut Chain, now: DateTime<Utc>) -> AuditWriter {
-        if chain.uncertain {
-            *chain = Chain::begin(self.clock.as_ref(), self.random.as_ref());
-        }
-        AuditWriter {
-            chain: chain.id,
-            link: chain.link + 1,
-            previous: chain.hash,
-            now,
-            rows: Vec::new(),
+impl Row {
+    /// What a record of a decision says beside whose and of which event it is: the actor, the request, the event's digest, the
+    /// rule, its version, the revision, the execution, the message, the shadows and the record's hash.
+    fn cells(&self) -> [Cell<'_>; 10] {
+        let revision = self
+            .revision
+            .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+        [
+            self.actor.as_str().into(),
+            Cell::Text(self.request_id.as_deref()),
+            Cell::Bytes(self.event_sha256.as_ref().map(<[u8; 32]>::as_slice)),
+            Cell::Text(self.rule_id.as_deref()),
+            Cell::Number(self.rule_version.map(i64::from)),
+            Cell::Number(revision),
+            Cell::Id(self.execution_id),
+            self.message.as_str().into(),
+            self.shadows.as_str().into(),
+            self.hash.as_slice().into(),
+        ]
+    }
+}
+
+/// A link as it is stored.
+pub(crate) struct Link {
+    place: Place,
+    hash: [u8; 32],
+    records: i64,
+    created_at: i64,
+}
+
+impl Link {
+    /// What the chain's head becomes with it.
+    pub(crate) fn head(&self) -> Head {
+        self.place.head(self.hash)
+    }
+
+    /// Binds its columns, in the order of the table.
+    pub(crate) fn bind<'s>(&self, query: Query<'s>) -> Query<'s> {
+        query
+            .bind(self.place.chain)
+            .bind(self.place.link)
+            .bind(self.place.previous.to_vec())
+            .bind(self.hash.to_vec())
+            .bind(self.records)
+            .bind(self.created_at)
+    }
+}
+
+impl AuditWriter {
+    /// The link of the records at its place.
+    pub(crate) fn link(&self, place: Place) -> Link {
+        let hashes: Vec<_> = self.rows.iter().map(|row| row.hash).collect();
+        Link {
+            hash: link_hash(&place.previous, &hashes),
+            records: i64::try_from(hashes.len()).unwrap_or(i64::MAX),
+            created_at: micros(self.now),
+            place,
         }
     }
 
-    /// Writes the records and their link. The chain's head is uncertain until [`Chain::advance`] says otherwise.
-    pub(crate) async fn seal(
-        &self,
-        session: &mut Session,
-        chain: &mut Chain,
-        writer: AuditWriter,
-    ) -> Result<Head, StorageError> {
-        writer.write(session).await?;
-        let hashes: Vec<_> = writer.rows.iter().map(|row| row.hash).collect();
-        let hash = link_hash(&writer.previous, &hashes);
-        session
-            .query(
-                "INSERT INTO audit_links (chain, link, previous, hash, records, created_at)
-                 VALUES ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(writer.chain)
-            .bind(writer.link)
-            .bind(writer.previous.as_slice())
-            .bind(hash.as_slice())
-            .bind(i64::try_from(writer.rows.len()).unwrap_or(i64::MAX))
-            .bind(micros(writer.now))
-            .execute()
-            .await?;
-        chain.uncertain = true;
-        Ok(Head {
-            link: writer.link,
-            hash,
-        })
+    /// The cells of each record of a decision; see [`Row::cells`].
+    pub(crate) fn decisions(&self) -> impl Iterator<Item = [Cell<'_>; 10]> {
+        self.rows.iter().map(Row::cells)
+    }
+}
+
+impl Store {
+    /// The place of the next link. What was heard of its commit is to be told to the chain.
+    pub(crate) fn next_place(&self, chain: &mut Chain) -> Place {
+        chain.next(self.clock.as_ref(), self.random.as_ref())
     }
 
     /// Writes the record of an act that has a transaction of its own, and its link.
@@ -254,8 +268,16 @@ impl Store {
         chain: &mut Chain,
         record: Record<'_>,
     ) -> Result<Head, StorageError> {
-        let mut writer = self.audit(chain, self.clock.now());
+        let mut writer = AuditWriter::begin(self.clock.now());
         writer.add(self.random.as_ref(), record);
-        self.seal(session, chain, writer).await
+        let place = self.next_place(chain);
+        writer.write(session, &place).await?;
+        let link = writer.link(place);
+        let query = session.query(
+            "INSERT INTO audit_links (chain, link, previous, hash, records, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        );
+        link.bind(query).execute().await?;
+        Ok(link.head())
     }
 }

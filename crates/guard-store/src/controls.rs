@@ -22,10 +22,21 @@ struct PauseRow {
 }
 
 /// The row of `control` of a tenant, or what stands for a missing one.
-#[derive(Default)]
 pub(crate) struct Control {
     pub(crate) live_revision: u64,
     pub(crate) pauses: Vec<Pause>,
+    /// The pauses as the text that is stored.
+    pub(crate) stored_pauses: String,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            live_revision: 0,
+            pauses: Vec::new(),
+            stored_pauses: "[]".to_owned(),
+        }
+    }
 }
 
 pub(crate) async fn read_control(
@@ -66,6 +77,7 @@ pub(crate) async fn read_control(
             .into_iter()
             .map(pause)
             .collect::<Result<_, StorageError>>()?,
+        stored_pauses: pauses.to_owned(),
     })
 }
 

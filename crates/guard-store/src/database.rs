@@ -16,7 +16,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Postgres, Sqlite, Transaction};
 
 use crate::error::{outcome_unknown, unavailable};
-pub(crate) use insert::Cell;
+pub(crate) use insert::{Cell, Insert, insert};
 pub(crate) use postgres::{PgDatabase, PgSession};
 pub(crate) use query::Query;
 pub(crate) use row::{Column, Row};
@@ -61,6 +61,14 @@ impl Database {
         }
     }
 
+    /// A session for one statement, which is a transaction of its own where the database has that; else a transaction.
+    pub(crate) async fn begin_single(&self) -> Result<Session, StorageError> {
+        match self {
+            Self::Sqlite { .. } => self.begin().await,
+            Self::Postgres(database) => database.begin_single().await.map(Session::Postgres),
+        }
+    }
+
     /// A connection that reads.
     pub(crate) async fn reader(&self) -> Result<Session, StorageError> {
         match self {
@@ -81,7 +89,7 @@ impl Database {
                     reader.close().await;
                     writer.close().await;
                 }
-                Self::Postgres(database) => database.pool.close().await,
+                Self::Postgres(database) => database.close().await,
             }
         };
         if tokio::time::timeout(timeout, close).await.is_err() {
@@ -127,6 +135,19 @@ impl Session {
             .execute()
             .await
             .map(drop)
+    }
+
+    /// What the error of a statement means: where the statement was a transaction of its own, and nothing was heard of its end,
+    /// it may have been committed.
+    pub(crate) fn explain(&self, error: StorageError) -> StorageError {
+        match (self, error) {
+            (Self::Postgres(session), StorageError::Unavailable(source))
+                if session.may_have_committed() =>
+            {
+                StorageError::OutcomeUnknown(source)
+            }
+            (_, error) => error,
+        }
     }
 
     /// Makes what the transaction did durable.

@@ -4,6 +4,7 @@
 //! that instances share, the transaction first locks what it decides about; see [`locks`].
 
 mod asked;
+mod assumed;
 mod known;
 mod locks;
 mod record;
@@ -14,14 +15,18 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use guard_app::ports::{CommitOutcome, CommitTerms, Intake, Ledger, Receipt, StorageError};
 use guard_domain::{EventId, TenantId};
+use tokio::sync::MutexGuard;
 use tracing::instrument;
 
-use crate::database::Sql;
+use crate::audit::Chain;
+use crate::database::{Session, Sql};
 use crate::error::{is_collision, is_data_error, lacks_partition};
 use crate::receipt::{read_consequence, read_receipt};
 use crate::row::micros;
 use crate::store::Store;
+use assumed::Assumed;
 use known::Known;
+use locks::Locks;
 use record::Batch;
 
 /// How long an idempotency key is kept.
@@ -78,8 +83,11 @@ impl Ledger for Store {
         events: &[(TenantId, EventId)],
     ) -> Result<Vec<Option<Receipt>>, StorageError> {
         let mut session = self.database.begin().await?;
-        // A commit that is still under way is waited for: what is not there then was not recorded.
-        locks::lock_process(&mut session, self.process).await?;
+        let mut chain = self.chain.lock().await;
+        // What is not there after this was not recorded, and will not be.
+        chain
+            .settle(&mut session, self.clock.as_ref(), self.random.as_ref())
+            .await?;
         let mut receipts = Vec::with_capacity(events.len());
         for (tenant, event) in events {
             let mut receipt = read_receipt(&mut session, tenant, *event).await?;
@@ -88,7 +96,8 @@ impl Ledger for Store {
             }
             receipts.push(receipt);
         }
-        session.roll_back().await?;
+        session.commit().await?;
+        chain.settled();
         Ok(receipts)
     }
 
@@ -156,44 +165,79 @@ impl Store {
     ) -> Result<Vec<CommitOutcome>, StorageError> {
         let mut collisions = 0;
         loop {
-            match self.try_part(batch, terms).await {
+            let assumed = self.assume(batch).await?;
+            match self.try_part(batch, terms, &assumed).await {
+                Ok(Some(outcomes)) => return Ok(outcomes),
+                Ok(None) if collisions < COLLISIONS => {
+                    self.assume_nothing(&assumed);
+                    collisions += 1;
+                }
+                Ok(None) => return Ok(vec![CommitOutcome::Outdated; batch.len()]),
                 Err(error) if is_collision(&error) && collisions < COLLISIONS => collisions += 1,
                 Err(error) if lacks_partition(&error) && collisions < COLLISIONS => {
                     self.make_partitions().await?;
                     collisions = COLLISIONS;
                 }
-                done => return done,
+                Err(error) => return Err(error),
             }
         }
     }
 
+    /// Decides and commits; `None` if something was assumed that does not hold, and nothing was written.
     async fn try_part(
         &self,
         intakes: &[Intake],
         terms: &CommitTerms,
-    ) -> Result<Vec<CommitOutcome>, StorageError> {
-        let mut transaction = self.database.begin().await?;
-        let mut chain = self.chain.lock().await;
-        locks::lock_batch(&mut transaction, self.process, intakes).await?;
+        assumed: &Assumed,
+    ) -> Result<Option<Vec<CommitOutcome>>, StorageError> {
+        let locks = Locks::of(intakes);
+        let mut known = Known::assume(assumed);
+        if locks.is_empty() {
+            let mut batch = Batch::new(self, terms, self.clock.now());
+            let outcomes = known.decide_all(intakes, &mut batch);
+            let session = if batch.has_no_effects() {
+                self.database.begin_single().await?
+            } else {
+                self.database.begin().await?
+            };
+            let chain = self.chain.lock().await;
+            return self.write(session, chain, &batch, assumed, outcomes).await;
+        }
+        let mut session = self.database.begin().await?;
+        // Whoever has the chain may wait for locks of the database, never the other way round.
+        let chain = self.chain.lock().await;
+        locks.take(&mut session).await?;
         // Who waited for a lock decides by the time after it.
         let now = self.clock.now();
-        let audit = self.audit(&mut chain, now);
-        let mut known = Known::read(&mut transaction, intakes, now).await?;
-        let mut batch = Batch::new(self, terms, now, audit);
-        let outcomes = intakes
-            .iter()
-            .map(|intake| known.decide(intake, &mut batch))
-            .collect();
+        known.read(&mut session, intakes, now).await?;
+        let mut batch = Batch::new(self, terms, now);
+        let outcomes = known.decide_all(intakes, &mut batch);
+        self.write(session, chain, &batch, assumed, outcomes).await
+    }
+
+    async fn write(
+        &self,
+        mut session: Session,
+        mut chain: MutexGuard<'_, Chain>,
+        batch: &Batch<'_>,
+        assumed: &Assumed,
+        outcomes: Vec<CommitOutcome>,
+    ) -> Result<Option<Vec<CommitOutcome>>, StorageError> {
         if batch.is_empty() {
-            transaction.roll_back().await?;
-            return Ok(outcomes);
+            return session.give_up(Some(outcomes)).await;
         }
-        batch.write(&mut transaction).await?;
-        let head = self
-            .seal(&mut transaction, &mut chain, batch.into_audit())
-            .await?;
-        transaction.commit().await?;
-        chain.advance(head);
-        Ok(outcomes)
+        batch.write_effects(&mut session).await?;
+        let place = self.next_place(&mut chain);
+        let written = match batch.write_record(&mut session, place, assumed).await {
+            Ok(Some(head)) => session.commit().await.map(|()| Some(head)),
+            Ok(None) => session.give_up(None).await,
+            Err(error) => Err(session.explain(error)),
+        };
+        match written {
+            Ok(Some(head)) => chain.advance(head),
+            Err(StorageError::OutcomeUnknown(_)) => {}
+            Ok(None) | Err(_) => chain.stay(),
+        }
+        Ok(written?.map(|_| outcomes))
     }
 }

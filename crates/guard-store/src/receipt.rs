@@ -22,7 +22,7 @@ pub(crate) async fn read_receipt(
                 x.execution_id, x.playbook, x.state
          FROM audit_log a
          LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
-         WHERE a.tenant = $1 AND a.event_id = $2 AND a.action = 'decision'",
+         WHERE a.tenant = $1 AND a.audit_id = $2 AND a.action = 'decision'",
         )
         .bind(tenant.as_str())
         .bind(event_id.as_uuid())

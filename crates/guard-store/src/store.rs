@@ -1,20 +1,21 @@
 //! The adapter of every storage port.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_app::ports::{Clock, Random, random_tail};
-use guard_domain::{ContactName, id};
+use guard_app::ports::{Clock, Random};
+use guard_domain::{ContactName, TenantId};
 use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
 use crate::audit::Chain;
+use crate::controls::Control;
 use crate::database::{Database, PgDatabase};
 use crate::error::{LockError, OpenError};
 
@@ -50,8 +51,8 @@ pub struct Store {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) chain: Mutex<Chain>,
-    /// What every batch of this process locks, so that the process can wait for a commit of which it has not heard.
-    pub(crate) process: Uuid,
+    /// What operators switch, as it was when this process last looked; the database says with each commit whether it holds.
+    pub(crate) controls: std::sync::Mutex<HashMap<TenantId, Arc<Control>>>,
     pub(crate) settings: StoreSettings,
 }
 
@@ -63,13 +64,12 @@ impl Store {
         settings: StoreSettings,
     ) -> Self {
         let chain = Mutex::new(Chain::begin(clock.as_ref(), random.as_ref()));
-        let process = id::v7(clock.now(), random_tail(random.as_ref()));
         Self {
             database,
             clock,
             random,
             chain,
-            process,
+            controls: std::sync::Mutex::default(),
             settings,
         }
     }
@@ -160,6 +160,7 @@ impl Store {
             // Less than the caller's patience, so that the caller hears of it in time.
             timeout: settings.timeout * 3 / 4,
             pooled,
+            kept: Arc::default(),
         });
         let store = Self::new(database, clock, random, settings);
         store

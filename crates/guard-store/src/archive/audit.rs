@@ -33,12 +33,7 @@ impl Store {
         let statement = match filter {
             AuditFilter {
                 event_id: Some(_), ..
-            } => {
-                select_audit!(
-                    "INDEXED BY audit_log_by_event",
-                    "event_id = $5 AND ($6 IS NULL OR rule_id = $6)"
-                )
-            }
+            } => select_audit!("", "audit_id = $5 AND ($6 IS NULL OR rule_id = $6)"),
             AuditFilter {
                 rule_id: Some(_), ..
             } => select_audit!(

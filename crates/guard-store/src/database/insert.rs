@@ -3,7 +3,7 @@
 use guard_app::ports::StorageError;
 use uuid::Uuid;
 
-use super::{Session, Sql};
+use super::{Query, Session};
 
 /// A value of a column of a new row.
 #[derive(Debug, Clone, Copy)]
@@ -38,32 +38,84 @@ impl<'a> From<&'a [u8]> for Cell<'a> {
     }
 }
 
+/// The insertion of rows into a table: for SQLite of one row or of [`MANY`], for PostgreSQL of any number, an array for each
+/// column. [`insert!`] writes the three alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Insert {
+    pub(crate) one: &'static str,
+    pub(crate) many: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+/// How many rows one statement of SQLite takes: each statement goes to another thread and back.
+pub(crate) const MANY: usize = 32;
+
+/// An [`Insert`]: the table with its columns, the row's parameters for SQLite, the columns' arrays for PostgreSQL, and what
+/// follows both.
+macro_rules! insert {
+    ($into:literal, $row:literal, $arrays:literal, $after:literal) => {
+        $crate::database::Insert {
+            one: concat!("INSERT INTO ", $into, " VALUES ", $row, " ", $after),
+            many: concat!(
+                "INSERT INTO ", $into, " VALUES ",
+                insert!(@eight $row), ",", insert!(@eight $row), ",", insert!(@eight $row), ",", insert!(@eight $row),
+                " ", $after
+            ),
+            postgres: concat!("INSERT INTO ", $into, " SELECT * FROM UNNEST(", $arrays, ") ", $after),
+        }
+    };
+    (@eight $row:literal) => {
+        concat!($row, ",", $row, ",", $row, ",", $row, ",", $row, ",", $row, ",", $row, ",", $row)
+    };
+}
+pub(crate) use insert;
+
 impl Session {
-    /// Inserts rows, which have their cells in the order of the statement's parameters. For SQLite the statement takes one row,
-    /// for PostgreSQL one array for each column.
+    /// Inserts rows, which have their cells in the order of the statement's parameters.
     pub(crate) async fn insert<const N: usize>(
         &mut self,
-        statement: Sql,
+        statement: Insert,
         rows: &[[Cell<'_>; N]],
     ) -> Result<(), StorageError> {
-        let Some(first) = rows.first() else {
-            return Ok(());
-        };
-        if !self.is_shared() {
-            for row in rows {
-                let mut query = self.query(statement);
-                for cell in row {
-                    query = match *cell {
-                        Cell::Text(text) => query.bind(text),
-                        Cell::Number(number) => query.bind(number),
-                        Cell::Id(id) => query.bind(id),
-                        Cell::Bytes(bytes) => query.bind(bytes),
-                    };
-                }
-                query.execute().await?;
-            }
+        if rows.is_empty() {
             return Ok(());
         }
+        if self.is_shared() {
+            let query = self.query(statement.postgres).bind_columns(rows);
+            return query.execute().await.map(drop);
+        }
+        let mut rest = rows;
+        while let Some((many, after)) = rest.split_at_checked(MANY) {
+            self.insert_rows(statement.many, many).await?;
+            rest = after;
+        }
+        for row in rest.chunks(1) {
+            self.insert_rows(statement.one, row).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_rows<const N: usize>(
+        &mut self,
+        statement: &'static str,
+        rows: &[[Cell<'_>; N]],
+    ) -> Result<(), StorageError> {
+        let mut query = self.query(statement);
+        for cell in rows.iter().flatten() {
+            query = match *cell {
+                Cell::Text(text) => query.bind(text),
+                Cell::Number(number) => query.bind(number),
+                Cell::Id(id) => query.bind(id),
+                Cell::Bytes(bytes) => query.bind(bytes),
+            };
+        }
+        query.execute().await.map(drop)
+    }
+}
+
+impl Query<'_> {
+    /// Binds an array for each column of some rows, which PostgreSQL makes rows of again.
+    pub(crate) fn bind_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
         /// One column of all rows.
         macro_rules! column {
             ($place:expr, $kind:ident) => {
@@ -75,15 +127,15 @@ impl Session {
                     .collect::<Vec<_>>()
             };
         }
-        let mut query = self.query(statement);
-        for (place, cell) in first.iter().enumerate() {
-            query = match cell {
-                Cell::Text(_) => query.bind_array(column!(place, Text)),
-                Cell::Number(_) => query.bind_array(column!(place, Number)),
-                Cell::Id(_) => query.bind_array(column!(place, Id)),
-                Cell::Bytes(_) => query.bind_array(column!(place, Bytes)),
+        let kinds = rows.first().into_iter().flatten();
+        for (place, cell) in kinds.enumerate() {
+            self = match cell {
+                Cell::Text(_) => self.bind_array(column!(place, Text)),
+                Cell::Number(_) => self.bind_array(column!(place, Number)),
+                Cell::Id(_) => self.bind_array(column!(place, Id)),
+                Cell::Bytes(_) => self.bind_array(column!(place, Bytes)),
             };
         }
-        query.execute().await.map(drop)
+        self
     }
 }

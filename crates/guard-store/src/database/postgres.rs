@@ -1,5 +1,6 @@
 //! Connections to PostgreSQL: bounded in number and in time.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
@@ -18,6 +19,26 @@ pub(crate) struct PgDatabase {
     pub(crate) timeout: Duration,
     /// A pooler in transaction mode is between: statements are not prepared, and each is in a transaction.
     pub(crate) pooled: bool,
+    /// The connection of [`PgDatabase::begin_single`], while nobody uses it.
+    pub(crate) kept: Arc<Kept>,
+}
+
+/// A connection, and when it was used last.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Option<(PoolConnection<Postgres>, Instant)>>);
+
+/// A connection that was used within this time is taken to be good; another one is asked first.
+const FRESH: Duration = Duration::from_secs(1);
+
+impl Kept {
+    fn take(&self) -> Option<(PoolConnection<Postgres>, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, connection: PoolConnection<Postgres>) {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some((connection, Instant::now()));
+    }
 }
 
 impl PgDatabase {
@@ -33,6 +54,31 @@ impl PgDatabase {
         let mut session = self.open("BEGIN").await?;
         session.stage = Stage::InTransaction;
         Ok(session)
+    }
+
+    /// A connection for one statement that is a transaction of its own: always the same one, which is not asked first if it was
+    /// used a moment ago.
+    pub(super) async fn begin_single(&self) -> Result<PgSession, StorageError> {
+        if self.pooled {
+            return self.begin().await;
+        }
+        let mut session = match self.kept.take() {
+            Some((connection, used)) if used.elapsed() < FRESH => {
+                self.session(connection, Instant::now() + self.timeout)
+            }
+            stale => {
+                drop(stale);
+                self.open("SELECT 1").await?
+            }
+        };
+        session.keeper = Some(self.kept.clone());
+        Ok(session)
+    }
+
+    /// Closes every connection; what is open is finished first.
+    pub(super) async fn close(&self) {
+        drop(self.kept.take());
+        self.pool.close().await;
     }
 
     /// A connection on which a first statement has gone through: others, which the server has cut meanwhile, are thrown away.
@@ -54,12 +100,17 @@ impl PgDatabase {
             .await
             .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?
             .map_err(unavailable)?;
-        Ok(PgSession {
+        Ok(self.session(connection, deadline))
+    }
+
+    const fn session(&self, connection: PoolConnection<Postgres>, deadline: Instant) -> PgSession {
+        PgSession {
             connection: Some(connection),
             stage: Stage::Idle,
             deadline,
             prepare: !self.pooled,
-        })
+            keeper: None,
+        }
     }
 }
 
@@ -81,9 +132,16 @@ pub(crate) struct PgSession {
     stage: Stage,
     deadline: Instant,
     prepare: bool,
+    /// Where it goes when it is idle, if not to the pool.
+    keeper: Option<Arc<Kept>>,
 }
 
 impl PgSession {
+    /// Whether nothing was heard of the end of a statement that was a transaction of its own.
+    pub(super) fn may_have_committed(&self) -> bool {
+        self.stage == Stage::Broken(false)
+    }
+
     pub(super) const fn may_prepare(&self) -> bool {
         self.prepare
     }
@@ -145,6 +203,9 @@ impl PgSession {
     }
 
     pub(super) async fn roll_back(mut self) -> Result<(), StorageError> {
+        if self.stage == Stage::Idle {
+            return Ok(());
+        }
         self.run("ROLLBACK").await?;
         self.stage = Stage::Idle;
         Ok(())
@@ -169,7 +230,11 @@ impl Drop for PgSession {
             return;
         };
         match self.stage {
-            Stage::Idle => {}
+            Stage::Idle => {
+                if let Some(keeper) = &self.keeper {
+                    keeper.put(connection);
+                }
+            }
             Stage::InTransaction => {
                 let deadline = self.deadline.max(Instant::now() + Duration::from_secs(1));
                 tokio::spawn(async move {

@@ -9,10 +9,11 @@ use guard_policy::{StandingState, decide};
 use uuid::Uuid;
 
 use super::KEY_LIFETIME;
+use super::assumed::Assumed;
 use super::record::Batch;
 use super::standing::read_standing;
 use super::windows::read_matches;
-use crate::controls::read_control;
+use crate::controls::Control;
 use crate::database::{Session, Sql};
 use crate::receipt::read_receipt;
 use crate::row::{micros, text};
@@ -38,30 +39,31 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Reads everything that the batch may need: a statement for each kind of thing, however long the batch.
+    /// What is known without asking: enough for a batch in which the past has no say.
+    pub(super) fn assume(assumed: &Assumed) -> Self {
+        let state = |(tenant, control): (&TenantId, &Control)| {
+            let state = TenantState {
+                live_revision: control.live_revision,
+                standing: StandingState::new(control.pauses.iter().cloned().collect()),
+            };
+            (tenant.clone(), state)
+        };
+        Self {
+            tenants: assumed.tenants().map(state).collect(),
+            keys: HashMap::new(),
+        }
+    }
+
+    /// Reads what the batch may need besides: a statement for each kind of thing, however long the batch.
     pub(super) async fn read(
+        &mut self,
         session: &mut Session,
         intakes: &[Intake],
         now: DateTime<Utc>,
-    ) -> Result<Self, StorageError> {
-        let mut known = Self {
-            tenants: HashMap::new(),
-            keys: HashMap::new(),
-        };
-        for intake in intakes {
-            if !known.tenants.contains_key(&intake.tenant) {
-                let control = read_control(session, &intake.tenant).await?;
-                let state = TenantState {
-                    live_revision: control.live_revision,
-                    standing: StandingState::new(control.pauses.into_iter().collect()),
-                };
-                known.tenants.insert(intake.tenant.clone(), state);
-            }
-        }
-        known.read_keys(session, intakes, now).await?;
-        read_standing(session, intakes, &mut known.tenants).await?;
-        read_matches(session, intakes, &mut known.tenants).await?;
-        Ok(known)
+    ) -> Result<(), StorageError> {
+        self.read_keys(session, intakes, now).await?;
+        read_standing(session, intakes, &mut self.tenants).await?;
+        read_matches(session, intakes, &mut self.tenants).await
     }
 
     async fn read_keys(
@@ -118,12 +120,19 @@ impl Known {
         Ok(())
     }
 
-    /// Decides about an intake, and adds what is to be written to the batch.
-    pub(super) fn decide<'a>(
+    /// Decides about intakes in their order, and adds what is to be written to the batch.
+    pub(super) fn decide_all<'a>(
         &mut self,
-        intake: &'a Intake,
+        intakes: &'a [Intake],
         batch: &mut Batch<'a>,
-    ) -> CommitOutcome {
+    ) -> Vec<CommitOutcome> {
+        intakes
+            .iter()
+            .map(|intake| self.decide(intake, batch))
+            .collect()
+    }
+
+    fn decide<'a>(&mut self, intake: &'a Intake, batch: &mut Batch<'a>) -> CommitOutcome {
         let key = key_of(intake);
         let digest = intake.key.as_ref().map(|key| key.body_sha256);
         if let Some(used) = key.as_ref().and_then(|key| self.keys.get(key)) {

@@ -1,86 +1,79 @@
 //! Who decides about the same thing decides one after the other.
 //!
 //! SQLite has one writer. In PostgreSQL a transaction takes advisory locks, which end with it and which poolers let pass,
-//! before it reads: for the process itself, for each idempotency key, and for each cooldown and window value of the rules that match. They are
+//! before it reads: for each idempotency key, and for each cooldown and window value of the rules that match. They are
 //! taken in one order, in one statement; the statements after it see what the holder before committed. A lock is a hash: two
-//! things that share one wait for each other without need.
+//! things that share one wait for each other without need. What asks for nothing of these is decided without the past.
 
 use std::collections::BTreeSet;
 
 use guard_app::ports::{Intake, StorageError};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use crate::database::{Session, Sql};
 use crate::row::stored_value;
 
 /// The classes of our locks among those of the database; 20039 is "NG".
-const PROCESSES: i64 = 20040;
 const KEYS: i64 = 20041;
 const VALUES: i64 = 20042;
 /// How many different locks there are for cooldown and window values: a server has room for some thousands.
 const VALUE_LOCKS: u32 = 2048;
 
-/// Locks what a batch decides about.
-pub(super) async fn lock_batch(
-    session: &mut Session,
-    process: Uuid,
-    intakes: &[Intake],
-) -> Result<(), StorageError> {
-    if !session.is_shared() {
-        return Ok(());
-    }
-    let mut locks = BTreeSet::from([(PROCESSES, hash(&[process.as_bytes()]))]);
-    for intake in intakes {
-        let tenant = intake.tenant.as_str().as_bytes();
-        if let Some(key) = &intake.key {
-            let source = intake.event.source().as_str().as_bytes();
-            locks.insert((KEYS, hash(&[tenant, source, key.key.as_bytes()])));
-        }
-        let evaluation = &intake.evaluation;
-        for found in evaluation.matches.iter().chain(&evaluation.shadows) {
-            let rule = found.rule_id.as_str().as_bytes();
-            let mut lock = |value: &str| {
-                let hash = hash(&[tenant, rule, stored_value(value).as_bytes()]);
-                locks.insert((VALUES, hash % i64::from(VALUE_LOCKS)));
-            };
-            if intake.rules.holds_back(found) {
-                lock(&found.cooldown_value);
+/// The locks of what a batch decides about.
+pub(super) struct Locks(BTreeSet<(i64, i64)>);
+
+impl Locks {
+    pub(super) fn of(intakes: &[Intake]) -> Self {
+        let mut locks = BTreeSet::new();
+        for intake in intakes {
+            let tenant = intake.tenant.as_str().as_bytes();
+            if let Some(key) = &intake.key {
+                let source = intake.event.source().as_str().as_bytes();
+                locks.insert((KEYS, hash(&[tenant, source, key.key.as_bytes()])));
             }
-            if let Some(value) = &found.window_value {
-                lock(value);
+            let evaluation = &intake.evaluation;
+            for found in evaluation.matches.iter().chain(&evaluation.shadows) {
+                let rule = found.rule_id.as_str().as_bytes();
+                let mut lock = |value: &str| {
+                    let hash = hash(&[tenant, rule, stored_value(value).as_bytes()]);
+                    locks.insert((VALUES, hash % i64::from(VALUE_LOCKS)));
+                };
+                if intake.rules.holds_back(found) {
+                    lock(&found.cooldown_value);
+                }
+                if let Some(value) = &found.window_value {
+                    lock(value);
+                }
             }
         }
+        Self(locks)
     }
-    take(session, &locks).await
-}
 
-/// Waits for a commit of this process that is under way.
-pub(super) async fn lock_process(session: &mut Session, process: Uuid) -> Result<(), StorageError> {
-    if !session.is_shared() {
-        return Ok(());
+    /// Whether the past has no say in the batch.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    take(
-        session,
-        &BTreeSet::from([(PROCESSES, hash(&[process.as_bytes()]))]),
-    )
-    .await
-}
 
-async fn take(session: &mut Session, locks: &BTreeSet<(i64, i64)>) -> Result<(), StorageError> {
-    let locks = serde_json::to_string(locks).unwrap_or_else(|_| "[]".to_owned());
-    // The elements come in their order.
-    let statement = Sql {
-        sqlite: "",
-        postgres: "SELECT count(pg_advisory_xact_lock((l.value ->> 0)::int, (l.value ->> 1)::int))
-                   FROM jsonb_array_elements($1::jsonb) l",
-    };
-    session
-        .query(statement)
-        .bind(locks)
-        .execute()
-        .await
-        .map(drop)
+    /// Waits for whoever decides about one of the same things; nobody else does until the end of the transaction.
+    pub(super) async fn take(&self, session: &mut Session) -> Result<(), StorageError> {
+        if !session.is_shared() || self.is_empty() {
+            return Ok(());
+        }
+        let locks = serde_json::to_string(&self.0).unwrap_or_else(|_| "[]".to_owned());
+        // The elements come in their order.
+        let statement = Sql {
+            sqlite: "",
+            postgres:
+                "SELECT count(pg_advisory_xact_lock((l.value ->> 0)::int, (l.value ->> 1)::int))
+                       FROM jsonb_array_elements($1::jsonb) l",
+        };
+        session
+            .query(statement)
+            .bind(locks)
+            .execute()
+            .await
+            .map(drop)
+    }
 }
 
 /// A hash that fits in a positive `int`.

@@ -1,5 +1,6 @@
 //! What a batch of decisions comes to.
 
+mod trail;
 mod write;
 
 use chrono::{DateTime, Utc};
@@ -31,17 +32,12 @@ struct Entry<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) const fn new(
-        store: &'a Store,
-        terms: &'a CommitTerms,
-        now: DateTime<Utc>,
-        audit: AuditWriter,
-    ) -> Self {
+    pub(super) const fn new(store: &'a Store, terms: &'a CommitTerms, now: DateTime<Utc>) -> Self {
         Self {
             store,
             terms,
             now,
-            audit,
+            audit: AuditWriter::begin(now),
             entries: Vec::new(),
         }
     }
@@ -50,8 +46,15 @@ impl<'a> Batch<'a> {
         self.entries.is_empty()
     }
 
-    pub(super) fn into_audit(self) -> AuditWriter {
-        self.audit
+    /// Whether there is nothing to write but the record.
+    pub(super) fn has_no_effects(&self) -> bool {
+        self.entries.iter().all(|entry| {
+            entry.intake.key.is_none()
+                && entry.execution.is_none()
+                && entry.escalation.is_none()
+                && entry.verdict.claim.is_none()
+                && entry.verdict.windows.is_empty()
+        })
     }
 
     /// Adds what was decided about an intake. The receipt holds once the batch is committed.

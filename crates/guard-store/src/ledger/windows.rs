@@ -8,7 +8,7 @@ use guard_policy::WindowCount;
 
 use super::asked::Asked;
 use super::known::TenantState;
-use crate::database::{Session, Sql};
+use crate::database::{Insert, Session, Sql, insert};
 use crate::row::{micros, moment, stored_value};
 
 /// Reads the matches for the windows of the matching rules: one statement, however many they are.
@@ -58,11 +58,12 @@ pub(super) async fn read_matches(
     Ok(())
 }
 
-const INSERT_MATCHES: Sql = Sql {
-    sqlite: "INSERT INTO windows (tenant, rule_id, value, at, event_id, until) VALUES ($1, $2, $3, $4, $5, $6)",
-    postgres: "INSERT INTO windows (tenant, rule_id, value, at, event_id, until)
-               SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[])",
-};
+const INSERT_MATCHES: Insert = insert!(
+    "windows (tenant, rule_id, value, at, event_id, until)",
+    "(?, ?, ?, ?, ?, ?)",
+    "$1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[]",
+    ""
+);
 
 /// Writes matches, and drops the oldest ones that a rule's count has no need of.
 pub(super) async fn write_matches(

@@ -1,4 +1,4 @@
-//! The rows of a batch of decisions.
+//! What a batch of decisions brings about.
 
 use std::collections::BTreeMap;
 
@@ -6,57 +6,43 @@ use guard_app::ports::StorageError;
 use guard_policy::Effect;
 use uuid::Uuid;
 
-use super::{Batch, Entry};
-use crate::database::{Cell, Session, Sql};
+use super::Batch;
+use crate::database::{Cell, Insert, Session, insert};
 use crate::execution::insert_escalation;
 use crate::ledger::windows::write_matches;
 use crate::row::{micros, stored_value, text};
 
-const INSERT_KEYS: Sql = Sql {
-    sqlite: "INSERT INTO event_keys (tenant, source, key, body_sha256, event_id, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (tenant, source, key) DO UPDATE SET body_sha256 = excluded.body_sha256,
-                 event_id = excluded.event_id, created_at = excluded.created_at",
-    postgres: "INSERT INTO event_keys (tenant, source, key, body_sha256, event_id, created_at)
-               SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::bigint[])
-               ON CONFLICT (tenant, source, key) DO UPDATE SET body_sha256 = excluded.body_sha256,
-                   event_id = excluded.event_id, created_at = excluded.created_at",
-};
+const INSERT_KEYS: Insert = insert!(
+    "event_keys (tenant, source, key, body_sha256, event_id, created_at)",
+    "(?, ?, ?, ?, ?, ?)",
+    "$1::text[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::bigint[]",
+    "ON CONFLICT (tenant, source, key) DO UPDATE SET body_sha256 = excluded.body_sha256, event_id = excluded.event_id,
+         created_at = excluded.created_at"
+);
 
-const INSERT_EVENTS: Sql = Sql {
-    sqlite: "INSERT INTO events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    postgres: "INSERT INTO events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)
-               SELECT * FROM UNNEST($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-                   $7::bigint[], $8::text[], $9::text[])",
-};
+const INSERT_EXECUTIONS: Insert = insert!(
+    "rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity, severity_rank, state,
+         cooldown_value, params, next_attempt_at, deadline, executed_at, finished_at, message, traceparent)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "$1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::text[],
+         $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::text[]",
+    ""
+);
 
-const INSERT_EXECUTIONS: Sql = Sql {
-    sqlite: "INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,
-                 severity_rank, state, cooldown_value, params, next_attempt_at, deadline, executed_at, finished_at, message,
-                 traceparent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
-    postgres: "INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,
-                   severity_rank, state, cooldown_value, params, next_attempt_at, deadline, executed_at, finished_at,
-                   message, traceparent)
-               SELECT * FROM UNNEST($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[],
-                   $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
-                   $14::bigint[], $15::bigint[], $16::text[], $17::text[])",
-};
-
-const CLAIM_COOLDOWNS: Sql = Sql {
-    sqlite: "INSERT INTO cooldowns (tenant, rule_id, value, claimed_by, until) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (tenant, rule_id, value) DO UPDATE SET claimed_by = excluded.claimed_by, until = excluded.until",
-    postgres: "INSERT INTO cooldowns (tenant, rule_id, value, claimed_by, until)
-               SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[])
-               ON CONFLICT (tenant, rule_id, value) DO UPDATE SET claimed_by = excluded.claimed_by, until = excluded.until",
-};
+const CLAIM_COOLDOWNS: Insert = insert!(
+    "cooldowns (tenant, rule_id, value, claimed_by, until)",
+    "(?, ?, ?, ?, ?)",
+    "$1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[]",
+    "ON CONFLICT (tenant, rule_id, value) DO UPDATE SET claimed_by = excluded.claimed_by, until = excluded.until"
+);
 
 impl Batch<'_> {
-    /// Writes everything but the audit trail: a statement for each table, in one order.
-    pub(in crate::ledger) async fn write(&self, session: &mut Session) -> Result<(), StorageError> {
+    /// Writes what the decisions bring about beside the record: a statement for each table, in one order.
+    pub(in crate::ledger) async fn write_effects(
+        &self,
+        session: &mut Session,
+    ) -> Result<(), StorageError> {
         self.write_keys(session).await?;
-        self.write_events(session).await?;
         self.write_executions(session).await?;
         self.write_cooldowns(session).await?;
         let windows = self.entries.iter().flat_map(|entry| {
@@ -93,32 +79,6 @@ impl Batch<'_> {
             })
             .collect();
         session.insert(INSERT_KEYS, &rows).await
-    }
-
-    async fn write_events(&self, session: &mut Session) -> Result<(), StorageError> {
-        let rows: Vec<_> = self
-            .entries
-            .iter()
-            .map(
-                |Entry {
-                     intake, verdict, ..
-                 }| {
-                    let event = &intake.event;
-                    [
-                        intake.tenant.as_str().into(),
-                        intake.event_id.as_uuid().into(),
-                        micros(intake.received_at).into(),
-                        event.event_type().as_str().into(),
-                        event.severity().as_str().into(),
-                        event.source().as_str().into(),
-                        micros(event.timestamp()).into(),
-                        verdict.decision.kind.as_str().into(),
-                        event.body().into(),
-                    ]
-                },
-            )
-            .collect();
-        session.insert(INSERT_EVENTS, &rows).await
     }
 
     async fn write_executions(&self, session: &mut Session) -> Result<(), StorageError> {
