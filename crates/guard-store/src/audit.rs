@@ -59,7 +59,7 @@ struct Row {
     hash: [u8; 32],
 }
 
-const INSERT_RECORDS: Insert = insert!(
+static INSERT_RECORDS: Insert = insert!(
     "audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, target, event_id,
          event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash)",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -185,7 +185,7 @@ impl AuditWriter {
                 ]
             })
             .collect();
-        session.insert(INSERT_RECORDS, &rows).await
+        session.insert(&INSERT_RECORDS, &rows).await
     }
 }
 

@@ -16,7 +16,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{Postgres, Sqlite, Transaction};
 
 use crate::error::{outcome_unknown, unavailable};
-pub(crate) use insert::{Cell, Insert, insert};
+pub(crate) use insert::{Cell, Insert, MANY, insert};
 pub(crate) use postgres::{PgDatabase, PgSession};
 pub(crate) use query::Query;
 pub(crate) use row::{Column, Row};

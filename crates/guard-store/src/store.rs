@@ -24,6 +24,8 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres
 
 /// Connections that only read, of SQLite.
 const READERS: u32 = 4;
+/// Statements that a connection to SQLite keeps prepared: those that insert have one for each number of rows.
+const STATEMENTS: usize = 256;
 /// Connections to PostgreSQL: one commits, one claims, the others answer queries and callbacks.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
@@ -95,6 +97,7 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            .statement_cache_capacity(STATEMENTS)
             .busy_timeout(settings.timeout / 4);
         let pool = SqlitePoolOptions::new()
             .acquire_timeout(settings.timeout)

@@ -190,17 +190,19 @@ impl Connection {
                 Ok(1..) => {}
                 _ => return false,
             }
-            let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else {
-                continue;
-            };
-            let text = String::from_utf8_lossy(&self.buffer[..head]).to_lowercase();
-            let length = text
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
-            if self.buffer.len() >= head + 4 + length {
-                return self.buffer.starts_with(b"HTTP/1.1 200");
+            if let Some(good) = answer(&self.buffer) {
+                return good;
             }
         }
     }
+}
+
+/// Whether a whole answer says 200; nothing as long as it is not whole. What it costs to look is not the server's.
+fn answer(buffer: &[u8]) -> Option<bool> {
+    const LENGTH: &str = "\r\ncontent-length: ";
+    let text = std::str::from_utf8(buffer).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let length = head.split_once(LENGTH).map_or("0", |(_, rest)| rest);
+    let length: usize = length.split('\r').next()?.parse().ok()?;
+    (body.len() >= length).then(|| head.starts_with("HTTP/1.1 200"))
 }

@@ -1,5 +1,7 @@
 //! Many rows at once.
 
+use std::sync::OnceLock;
+
 use guard_app::ports::StorageError;
 use uuid::Uuid;
 
@@ -38,43 +40,57 @@ impl<'a> From<&'a [u8]> for Cell<'a> {
     }
 }
 
-/// The insertion of rows into a table: for SQLite of one row or of [`MANY`], for PostgreSQL of any number, an array for each
-/// column. [`insert!`] writes the three alike.
-#[derive(Debug, Clone, Copy)]
+/// The insertion of rows into a table: for SQLite a row's parameters, for PostgreSQL an array for each column.
+/// [`insert!`] makes one.
+#[derive(Debug)]
 pub(crate) struct Insert {
-    pub(crate) one: &'static str,
-    pub(crate) many: &'static str,
+    pub(crate) head: &'static str,
+    pub(crate) row: &'static str,
+    pub(crate) tail: &'static str,
     pub(crate) postgres: &'static str,
+    /// For SQLite, the statements for one row, two rows and so on.
+    pub(crate) sqlite: [OnceLock<String>; MANY],
 }
 
-/// How many rows one statement of SQLite takes: each statement goes to another thread and back.
+/// How many rows one statement of SQLite takes at most: each statement goes to another thread and back.
 pub(crate) const MANY: usize = 32;
 
 /// An [`Insert`]: the table with its columns, the row's parameters for SQLite, the columns' arrays for PostgreSQL, and what
 /// follows both.
 macro_rules! insert {
-    ($into:literal, $row:literal, $arrays:literal, $after:literal) => {
+    ($into:literal, $row:literal, $arrays:literal, $tail:literal) => {
         $crate::database::Insert {
-            one: concat!("INSERT INTO ", $into, " VALUES ", $row, " ", $after),
-            many: concat!(
-                "INSERT INTO ", $into, " VALUES ",
-                insert!(@eight $row), ",", insert!(@eight $row), ",", insert!(@eight $row), ",", insert!(@eight $row),
-                " ", $after
+            head: concat!("INSERT INTO ", $into, " VALUES "),
+            row: $row,
+            tail: concat!(" ", $tail),
+            postgres: concat!(
+                "INSERT INTO ",
+                $into,
+                " SELECT * FROM UNNEST(",
+                $arrays,
+                ") ",
+                $tail
             ),
-            postgres: concat!("INSERT INTO ", $into, " SELECT * FROM UNNEST(", $arrays, ") ", $after),
+            sqlite: [const { std::sync::OnceLock::new() }; $crate::database::MANY],
         }
-    };
-    (@eight $row:literal) => {
-        concat!($row, ",", $row, ",", $row, ",", $row, ",", $row, ",", $row, ",", $row, ",", $row)
     };
 }
 pub(crate) use insert;
+
+impl Insert {
+    /// The statement of SQLite for a number of rows.
+    fn of_rows(&'static self, rows: usize) -> &'static str {
+        let text = || [self.head, &vec![self.row; rows].join(","), self.tail].concat();
+        let place = rows.checked_sub(1).and_then(|place| self.sqlite.get(place));
+        place.map_or(self.head, |place| place.get_or_init(text))
+    }
+}
 
 impl Session {
     /// Inserts rows, which have their cells in the order of the statement's parameters.
     pub(crate) async fn insert<const N: usize>(
         &mut self,
-        statement: Insert,
+        statement: &'static Insert,
         rows: &[[Cell<'_>; N]],
     ) -> Result<(), StorageError> {
         if rows.is_empty() {
@@ -84,32 +100,19 @@ impl Session {
             let query = self.query(statement.postgres).bind_columns(rows);
             return query.execute().await.map(drop);
         }
-        let mut rest = rows;
-        while let Some((many, after)) = rest.split_at_checked(MANY) {
-            self.insert_rows(statement.many, many).await?;
-            rest = after;
-        }
-        for row in rest.chunks(1) {
-            self.insert_rows(statement.one, row).await?;
+        for rows in rows.chunks(MANY) {
+            let mut query = self.query(statement.of_rows(rows.len()));
+            for cell in rows.iter().flatten() {
+                query = match *cell {
+                    Cell::Text(text) => query.bind(text),
+                    Cell::Number(number) => query.bind(number),
+                    Cell::Id(id) => query.bind(id),
+                    Cell::Bytes(bytes) => query.bind(bytes),
+                };
+            }
+            query.execute().await?;
         }
         Ok(())
-    }
-
-    async fn insert_rows<const N: usize>(
-        &mut self,
-        statement: &'static str,
-        rows: &[[Cell<'_>; N]],
-    ) -> Result<(), StorageError> {
-        let mut query = self.query(statement);
-        for cell in rows.iter().flatten() {
-            query = match *cell {
-                Cell::Text(text) => query.bind(text),
-                Cell::Number(number) => query.bind(number),
-                Cell::Id(id) => query.bind(id),
-                Cell::Bytes(bytes) => query.bind(bytes),
-            };
-        }
-        query.execute().await.map(drop)
     }
 }
 

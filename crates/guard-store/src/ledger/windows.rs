@@ -58,7 +58,7 @@ pub(super) async fn read_matches(
     Ok(())
 }
 
-const INSERT_MATCHES: Insert = insert!(
+static INSERT_MATCHES: Insert = insert!(
     "windows (tenant, rule_id, value, at, event_id, until)",
     "(?, ?, ?, ?, ?, ?)",
     "$1::text[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[]",
@@ -88,7 +88,7 @@ pub(super) async fn write_matches(
             ]
         })
         .collect();
-    session.insert(INSERT_MATCHES, &rows).await?;
+    session.insert(&INSERT_MATCHES, &rows).await?;
     let mut trimmed = HashSet::new();
     for ((intake, window), value) in matches.iter().zip(&values) {
         if trimmed.insert((&intake.tenant, &window.rule_id, value)) {

@@ -25,7 +25,7 @@ macro_rules! insert_link {
 
 const INSERT_LINK: &str = insert_link!("json_each($7)");
 
-const INSERT_EVENTS: Insert = insert!(
+static INSERT_EVENTS: Insert = insert!(
     "events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
@@ -131,7 +131,7 @@ impl Batch<'_> {
             return Ok(false);
         }
         let rows: Vec<_> = self.entries.iter().map(event_cells).collect();
-        session.insert(INSERT_EVENTS, &rows).await?;
+        session.insert(&INSERT_EVENTS, &rows).await?;
         self.audit.write(session, &place).await?;
         Ok(true)
     }

@@ -12,7 +12,7 @@ use crate::execution::insert_escalation;
 use crate::ledger::windows::write_matches;
 use crate::row::{micros, stored_value, text};
 
-const INSERT_KEYS: Insert = insert!(
+static INSERT_KEYS: Insert = insert!(
     "event_keys (tenant, source, key, body_sha256, event_id, created_at)",
     "(?, ?, ?, ?, ?, ?)",
     "$1::text[], $2::text[], $3::text[], $4::bytea[], $5::uuid[], $6::bigint[]",
@@ -20,7 +20,7 @@ const INSERT_KEYS: Insert = insert!(
          created_at = excluded.created_at"
 );
 
-const INSERT_EXECUTIONS: Insert = insert!(
+static INSERT_EXECUTIONS: Insert = insert!(
     "rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity, severity_rank, state,
          cooldown_value, params, next_attempt_at, deadline, executed_at, finished_at, message, traceparent)",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -29,7 +29,7 @@ const INSERT_EXECUTIONS: Insert = insert!(
     ""
 );
 
-const CLAIM_COOLDOWNS: Insert = insert!(
+static CLAIM_COOLDOWNS: Insert = insert!(
     "cooldowns (tenant, rule_id, value, claimed_by, until)",
     "(?, ?, ?, ?, ?)",
     "$1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[]",
@@ -78,7 +78,7 @@ impl Batch<'_> {
                 ]
             })
             .collect();
-        session.insert(INSERT_KEYS, &rows).await
+        session.insert(&INSERT_KEYS, &rows).await
     }
 
     async fn write_executions(&self, session: &mut Session) -> Result<(), StorageError> {
@@ -124,7 +124,7 @@ impl Batch<'_> {
                 Cell::Text(intake.origin.traceparent.as_deref()),
             ]);
         }
-        session.insert(INSERT_EXECUTIONS, &rows).await
+        session.insert(&INSERT_EXECUTIONS, &rows).await
     }
 
     async fn write_cooldowns(&self, session: &mut Session) -> Result<(), StorageError> {
@@ -158,6 +158,6 @@ impl Batch<'_> {
                 ]
             })
             .collect();
-        session.insert(CLAIM_COOLDOWNS, &rows).await
+        session.insert(&CLAIM_COOLDOWNS, &rows).await
     }
 }
