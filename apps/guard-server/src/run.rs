@@ -8,7 +8,7 @@ use guard_app::ports::{Actor, PublishMode};
 use guard_http::{ServeSettings, metrics_router, router, serve as serve_http};
 use guard_store::Store;
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -70,8 +70,22 @@ async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+/// How many connections may wait to be accepted; the system may allow fewer. Where none may wait, a sender who comes back with all its
+/// connections at once is kept waiting for a second, until it knocks again.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| {
         format!(
             "cannot listen on {address}; is another server there? `server.listen` names the address"
         )
@@ -90,7 +104,7 @@ async fn start_servers(
     };
     let mut servers = JoinSet::new();
     if let Some(address) = settings.metrics_listen {
-        let metrics = bind(address).await?;
+        let metrics = bind(address)?;
         let router = metrics_router(guard.api.clone());
         tracing::info!("metrics on http://{}/metrics", metrics.local_addr()?);
         servers.spawn(serve_http(
