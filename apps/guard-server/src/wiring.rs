@@ -26,7 +26,7 @@ use crate::rule_source;
 use crate::system::SystemRandom;
 use adapters::{authenticator, metrics_handle, n8n_client};
 pub use adapters::{clock, make_data_folder, open_store};
-use housekeeping::{keep_house, keep_up};
+use housekeeping::{fold_metrics, keep_house, keep_up};
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -267,9 +267,11 @@ impl Guard {
             stop.clone(),
         );
         tasks.spawn(async move { health.probe(every, stopped).await });
+        tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),
-            self.api.clone(),
+            settings.instance_id.clone(),
+            settings.retention,
             stop.clone(),
         ));
         tasks.spawn(keep_up(
