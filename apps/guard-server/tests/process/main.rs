@@ -9,7 +9,9 @@
 
 mod command_line;
 mod crash;
+mod database_away;
 mod instances;
 mod n8n;
+mod pooler;
 mod server;
 mod serving;
