@@ -2,7 +2,7 @@
 //!
 //! The file has no dependency but the standard library: `cargo xtask` compiles it too, to see whether the program is there.
 
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,29 +15,36 @@ const START: Duration = Duration::from_secs(20);
 /// A running pooler; it ends, and its files go, when this is dropped or the process ends in whatever way.
 #[derive(Debug)]
 pub struct PgBouncer {
-    address: String,
+    url: String,
+    listen: u16,
     folder: PathBuf,
     /// It ends when its standard input does.
     keeper: Child,
 }
 
 impl PgBouncer {
-    /// Starts a pooler in front of the server at `host:port`, with so many connections to it for each database.
+    /// Starts a pooler in front of the database of a URL (`postgres://user:password@host:port/database`), with so many
+    /// connections to it.
     ///
     /// # Errors
     /// A sentence that says what is missing.
-    pub fn start(server: &str, connections: usize) -> Result<Self, String> {
+    pub fn start(database: &str, connections: usize) -> Result<Self, String> {
         let program = find().ok_or(
             "PgBouncer is not installed: install it (on Debian `apt-get install pgbouncer`; `cargo xtask test` does where it \
              is root)",
         )?;
-        let (host, port) = server
-            .rsplit_once(':')
-            .ok_or_else(|| format!("`{server}` is not host:port"))?;
+        let (user, place, name) =
+            parts(database).ok_or_else(|| format!("`{database}` is not what is expected here"))?;
+        let (host, port) = place.rsplit_once(':').unwrap_or((place, "5432"));
+        let (user, password) = match user.split_once(':') {
+            Some((user, password)) => (user, format!(" password='{password}'")),
+            None => (user, String::new()),
+        };
         let folder = make_folder()?;
         let listen = free_port()?;
+        // Whoever comes is let in as this user: what is tried here is not the authentication.
         let configuration = format!(
-            "[databases]\n* = host={host} port={port}\n\
+            "[databases]\n{name} = host={host} port={port} user={user}{password}\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {listen}\nunix_socket_dir =\n\
              auth_type = any\npool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 200\n"
         );
@@ -59,7 +66,8 @@ impl PgBouncer {
             .spawn()
             .map_err(|error| format!("PgBouncer cannot be started: {error}"))?;
         let pooler = Self {
-            address: format!("127.0.0.1:{listen}"),
+            url: format!("postgres://{user}@127.0.0.1:{listen}/{name}"),
+            listen,
             folder,
             keeper,
         };
@@ -67,10 +75,10 @@ impl PgBouncer {
         Ok(pooler)
     }
 
-    /// Where it listens: `host:port`.
+    /// The URL of the database through it.
     #[must_use]
-    pub fn address(&self) -> &str {
-        &self.address
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// What it has said.
@@ -82,7 +90,7 @@ impl PgBouncer {
 
     fn wait(&self) -> Result<(), String> {
         let begun = Instant::now();
-        while TcpStream::connect(&self.address).is_err() {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.listen)).is_err() {
             if begun.elapsed() > START {
                 return Err(format!(
                     "PgBouncer did not start within {START:?}: {}",
@@ -100,6 +108,14 @@ impl Drop for PgBouncer {
         drop(self.keeper.stdin.take());
         _ = self.keeper.wait();
     }
+}
+
+/// Who, where, and which database.
+fn parts(url: &str) -> Option<(&str, &str, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    let (user, rest) = rest.rsplit_once('@')?;
+    let (place, rest) = rest.split_once('/')?;
+    Some((user, place, rest.split('?').next()?))
 }
 
 /// The program, which Debian keeps out of the path of users.

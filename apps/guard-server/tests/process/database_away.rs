@@ -108,20 +108,7 @@ async fn check<S>(url: &str, mut state: S, go: impl Fn(&mut S), come: impl Fn(&m
     }
 
     come(&mut state);
-    let back = Instant::now();
-    let (events, health) = tokio::join!(
-        ask_for(BACK * 2, || post(&server, "user_offboarding", "{}")),
-        ask_for(BACK * 2, || ready(&server))
-    );
-    for (what, asked) in [("events", events), ("health", health)] {
-        let refused = asked.iter().filter(|asked| asked.status != 200);
-        let last = refused.map(|asked| asked.sent - back).max();
-        let first = asked.iter().filter(|asked| asked.status == 200);
-        let first = first.map(|asked| asked.sent + asked.took - back).min();
-        println!("{what}: back after {first:?}, last refused one sent after {last:?}");
-        assert!(first.is_some_and(|first| first < BACK), "{what}: {first:?}");
-        assert!(last.is_none_or(|last| last < BACK), "{what}: {last:?}");
-    }
+    goes_on(&server).await;
     assert_eq!(server.pid(), pid);
     for _ in 0..300 {
         let executions = server.all("/v1/executions").await;
@@ -136,6 +123,40 @@ async fn check<S>(url: &str, mut state: S, go: impl Fn(&mut S), come: impl Fn(&m
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("not everything is delivered");
+}
+
+/// The database is there: from now on at the latest after [`BACK`] everything is well.
+async fn goes_on(server: &Server) {
+    let back = Instant::now();
+    let (events, health) = tokio::join!(
+        ask_for(BACK * 2, || post(server, "user_offboarding", "{}")),
+        ask_for(BACK * 2, || ready(server))
+    );
+    for (what, asked) in [("events", events), ("health", health)] {
+        let refused = asked.iter().filter(|asked| asked.status != 200);
+        let last = refused.map(|asked| asked.sent - back).max();
+        let first = asked.iter().filter(|asked| asked.status == 200);
+        let first = first.map(|asked| asked.sent + asked.took - back).min();
+        println!("{what}: back after {first:?}, last refused one sent after {last:?}");
+        assert!(first.is_some_and(|first| first < BACK), "{what}: {first:?}");
+        assert!(last.is_none_or(|last| last < BACK), "{what}: {last:?}");
+    }
+}
+
+/// The connections die, and nobody says so: what is sent on them is not answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_died_in_silence_are_replaced_in_time() {
+    let postgres = start();
+    let network = Network::before(postgres.url()).await;
+    let folder = tempfile::tempdir().unwrap();
+    // With the timeout that a server has if nobody says otherwise.
+    let server = Server::start(folder.path(), &[("DATABASE_URL", network.url.as_str())]);
+    // As many connections as there can be.
+    futures::future::join_all((0..40).map(|_| ask(ready(&server)))).await;
+    network.open.send_replace(false);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    network.open.send_replace(true);
+    goes_on(&server).await;
 }
 
 fn start() -> postgres_server::Server {
@@ -171,10 +192,8 @@ async fn a_frozen_database_is_503_in_time_and_comes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unreachable_database_is_503_in_time_and_comes_back() {
     let postgres = start();
-    let (before, rest) = postgres.url().rsplit_once('@').unwrap();
-    let (address, database) = rest.split_once('/').unwrap();
-    let network = Network::start(address.to_owned()).await;
-    let url = format!("{before}@{}/{database}", network.address);
+    let network = Network::before(postgres.url()).await;
+    let url = network.url.clone();
     let go = |it: &mut Network| _ = it.open.send_replace(false);
     let come = |it: &mut Network| _ = it.open.send_replace(true);
     check(&url, network, go, come).await;
@@ -183,14 +202,18 @@ async fn an_unreachable_database_is_503_in_time_and_comes_back() {
 /// The way to a server, on which everything can get lost: nothing is accepted, nothing is passed on, nothing is closed. The
 /// connections of before stay dead afterwards, as behind a router that forgot them.
 struct Network {
-    address: String,
+    url: String,
     open: Arc<watch::Sender<bool>>,
 }
 
 impl Network {
-    async fn start(target: String) -> Self {
+    /// The way to the server of a URL.
+    async fn before(url: &str) -> Self {
+        let (user, rest) = url.rsplit_once('@').unwrap();
+        let (target, database) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let url = format!("{user}@{}/{database}", listener.local_addr().unwrap());
+        let target = target.to_owned();
         let open = Arc::new(watch::Sender::new(true));
         let mut gate = open.subscribe();
         tokio::spawn(async move {
@@ -202,7 +225,7 @@ impl Network {
                 tokio::spawn(pass(near, far, gate.clone()));
             }
         });
-        Self { address, open }
+        Self { url, open }
     }
 }
 
