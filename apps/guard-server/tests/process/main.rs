@@ -13,5 +13,6 @@ mod database_away;
 mod instances;
 mod n8n;
 mod pooler;
+mod rolling;
 mod server;
 mod serving;
