@@ -80,7 +80,8 @@ pub struct Guard {
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
     pub generated_key: Option<SecretString>,
-    store: Arc<Store>,
+    /// The database.
+    pub store: Arc<Store>,
     database_clock: Option<Arc<DatabaseClock>>,
     committer: JoinSet<()>,
 }
