@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+use crate::pgbouncer;
 use crate::postgres_server::{self, Durability, Server};
 use crate::process::{cargo, has_subcommand};
 use crate::tidy;
@@ -32,6 +33,12 @@ pub(crate) fn demo(once: bool) -> anyhow::Result<()> {
 
 /// Runs all tests. The summary of the runner comes last.
 pub(crate) fn test() -> anyhow::Result<()> {
+    install_unless(
+        postgres_server::find_programs().is_some(),
+        "PostgreSQL",
+        "postgresql",
+    )?;
+    install_unless(pgbouncer::find().is_some(), "PgBouncer", "pgbouncer")?;
     let (_server, url) = postgres(Durability::None)?;
     let environment = [(postgres_server::VARIABLE, url.as_str())];
     cargo(&["test", "--workspace", "--doc"], &[])?;
@@ -51,15 +58,22 @@ pub(crate) fn postgres(durability: Durability) -> anyhow::Result<(Option<Server>
         Ok(url) if !url.is_empty() => return Ok((None, url)),
         _ => {}
     }
-    if postgres_server::find_programs().is_none() && is_root_on_debian() {
-        eprintln!("PostgreSQL is not there and is installed; this takes a minute, once");
-        apt_get(&["update"])?;
-        apt_get(&["install", "--yes", "--no-install-recommends", "postgresql"])?;
-    }
+    let there = postgres_server::find_programs().is_some();
+    install_unless(there, "PostgreSQL", "postgresql")?;
     let server = Server::start(durability).map_err(anyhow::Error::msg)?;
     eprintln!("PostgreSQL for the tests: {}", server.url());
     let url = server.url().to_owned();
     Ok((Some(server), url))
+}
+
+/// Installs a package unless its program is there, where that can be done. Where not, the tests say what to do.
+fn install_unless(there: bool, program: &str, package: &str) -> anyhow::Result<()> {
+    if there || !is_root_on_debian() {
+        return Ok(());
+    }
+    eprintln!("{program} is not there and is installed; this takes a minute, once");
+    apt_get(&["update"])?;
+    apt_get(&["install", "--yes", "--no-install-recommends", package])
 }
 
 fn is_root_on_debian() -> bool {

@@ -2,6 +2,13 @@
 
 mod bench;
 mod ci;
+#[path = "../../crates/guard-testkit/src/pgbouncer.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "it belongs to the tests, which use all of it"
+)]
+mod pgbouncer;
 #[path = "../../crates/guard-testkit/src/postgres_server.rs"]
 #[allow(
     dead_code,
@@ -33,7 +40,7 @@ enum Command {
         once: bool,
     },
     /// Run all tests, with nextest if it is there, else with cargo test; doc tests too. They use the PostgreSQL server that
-    /// NEURAL_GUARD_TEST_POSTGRES names, else a private one, which is installed first on Debian by root
+    /// NEURAL_GUARD_TEST_POSTGRES names, else a private one; that and PgBouncer are installed first on Debian by root
     Test,
     /// Run everything that must be green to land: fmt, clippy, tests, docs, deny, tidy
     Ci {

@@ -101,6 +101,7 @@ async fn start_servers(
         max_connections: settings.max_connections,
         header_timeout: settings.header_timeout,
         drain: DRAIN,
+        leaving: guard.stops.leaving.clone(),
     };
     let mut servers = JoinSet::new();
     if let Some(address) = settings.metrics_listen {
@@ -136,7 +137,7 @@ async fn reload(settings: &Settings, guard: &Guard) {
     }
 }
 
-/// Not ready, wait for the balancer, stop accepting, answer who waits, commit what waits, stop claiming, let deliveries
+/// Not ready, wait for the balancer while connections end after their next answer, stop accepting, answer who waits, commit what waits, stop claiming, let deliveries
 /// end.
 async fn stop(
     settings: &Settings,
@@ -146,6 +147,7 @@ async fn stop(
 ) {
     tracing::info!("stopping");
     guard.health.begin_stop();
+    guard.stops.leaving.cancel();
     tokio::time::sleep(settings.stop_delay).await;
     guard.stops.requests.cancel();
     while servers.join_next().await.is_some() {}

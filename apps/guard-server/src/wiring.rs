@@ -26,7 +26,7 @@ use crate::rule_source;
 use crate::system::SystemRandom;
 use adapters::{authenticator, metrics_handle, n8n_client};
 pub use adapters::{clock, make_data_folder, open_store};
-use housekeeping::{keep_house, keep_up};
+use housekeeping::{fold_metrics, keep_house, keep_up};
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -56,6 +56,8 @@ impl Default for Surroundings {
 /// When which part of a server stops.
 #[derive(Debug, Clone, Default)]
 pub struct Stops {
+    /// The load balancer is given time to go elsewhere: connections are not kept.
+    pub leaving: CancellationToken,
     /// Requests: no new connections, nobody is kept waiting for an acknowledgement.
     pub requests: CancellationToken,
     /// The committer, once no request can come.
@@ -78,7 +80,8 @@ pub struct Guard {
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
     pub generated_key: Option<SecretString>,
-    store: Arc<Store>,
+    /// The database.
+    pub store: Arc<Store>,
     database_clock: Option<Arc<DatabaseClock>>,
     committer: JoinSet<()>,
 }
@@ -267,9 +270,11 @@ impl Guard {
             stop.clone(),
         );
         tasks.spawn(async move { health.probe(every, stopped).await });
+        tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),
-            self.api.clone(),
+            settings.instance_id.clone(),
+            settings.retention,
             stop.clone(),
         ));
         tasks.spawn(keep_up(

@@ -28,6 +28,8 @@ pub const BREAKERS_OPEN: &str = "neural_guard_breakers_open";
 pub const COMMIT_BATCH: &str = "neural_guard_commit_batch_events";
 /// Commits that failed.
 pub const COMMIT_FAILURES: &str = "neural_guard_commit_failures_total";
+/// What was dropped because it is older than it is kept, by `what`: rows of a table, or days of it.
+pub const RETENTION_DROPPED: &str = "neural_guard_retention_dropped_total";
 
 /// The buckets of [`EVENT_DURATION`], in seconds: from 0.5 ms.
 pub const EVENT_DURATION_BUCKETS: [f64; 14] = [
@@ -61,11 +63,20 @@ pub fn describe() {
     describe_gauge!(BREAKERS_OPEN, "Circuit breakers that are open");
     describe_histogram!(COMMIT_BATCH, "Intakes in one commit");
     describe_counter!(COMMIT_FAILURES, "Commits that failed");
+    describe_counter!(
+        RETENTION_DROPPED,
+        "Rows or days that were dropped for their age"
+    );
 }
 
 /// Counts one more.
 pub(crate) fn count(name: &'static str, label: &'static str, value: &str) {
     counter!(name, label => value.to_owned()).increment(1);
+}
+
+/// Counts so many more.
+pub(crate) fn add(name: &'static str, label: &'static str, value: &'static str, count: u64) {
+    counter!(name, label => value).increment(count);
 }
 
 /// Counts one more, by two labels.

@@ -31,6 +31,11 @@ pub enum OperateError {
     /// The execution was ordered again, and that order is open.
     #[error("the execution was redriven as {0}, which has not ended yet")]
     Redriven(ExecutionId),
+    /// The event of the execution has been dropped.
+    #[error(
+        "the event of the execution is older than `retention` and is not kept any more: nothing could be delivered"
+    )]
+    EventGone,
     /// No live rule has this id or triggers this playbook.
     #[error("no live rule {what} `{name}`{}", suggest::hint(.nearest.as_deref()))]
     UnknownScope {
@@ -199,6 +204,7 @@ impl OperatorService {
                 state,
             }),
             RedriveOutcome::Open(id) => Err(OperateError::Redriven(id)),
+            RedriveOutcome::EventGone => Err(OperateError::EventGone),
             RedriveOutcome::NotFound => Err(OperateError::NotFound),
         }
     }

@@ -4,9 +4,11 @@ mod archive;
 mod authenticator;
 mod clock;
 mod controls;
+mod leases;
 mod ledger;
 mod outbox;
 mod playbooks;
+mod retention;
 mod rules;
 mod storage;
 
@@ -17,6 +19,7 @@ pub use archive::{
 pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
 pub use clock::{Clock, Random, random_tail};
 pub use controls::{Controls, Pause, PauseScope, PauseScopeError};
+pub use leases::{Lease, Leases};
 #[cfg(test)]
 pub(crate) use ledger::MockLedger;
 pub use ledger::{
@@ -28,5 +31,6 @@ pub use outbox::{
     RedriveOutcome, Settled, StartOutcome, WorkflowResult,
 };
 pub use playbooks::{Delivery, DeliveryOutcome, Playbooks, Reachability};
+pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
 pub use storage::{Actor, StorageError};

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -29,6 +32,9 @@ pub struct ServeSettings {
     pub header_timeout: Duration,
     /// How long requests under way may take when the server stops.
     pub drain: Duration,
+    /// From when on every answer closes its connection, so that clients come back on another one, and with a load balancer
+    /// between on another server.
+    pub leaving: CancellationToken,
 }
 
 impl Default for ServeSettings {
@@ -37,6 +43,7 @@ impl Default for ServeSettings {
             max_connections: 4096,
             header_timeout: Duration::from_secs(10),
             drain: Duration::from_secs(30),
+            leaving: CancellationToken::new(),
         }
     }
 }
@@ -68,10 +75,18 @@ pub async fn serve(
         };
         let watcher = graceful.watcher();
         let (builder, router) = (builder.clone(), router.clone());
+        let leaving = settings.leaving.clone();
         tokio::spawn(async move {
             let service = router.map_request(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(peer);
                 request.map(axum::body::Body::new)
+            });
+            let service = service.map_response(move |mut response: Response| {
+                if leaving.is_cancelled() {
+                    let headers = response.headers_mut();
+                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
             });
             let service = TowerToHyperService::new(service);
             let connection = builder

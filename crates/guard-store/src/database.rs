@@ -48,6 +48,11 @@ pub(crate) enum Database {
 }
 
 impl Database {
+    /// Whether this is PostgreSQL, where several instances work at once.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// A transaction that writes.
     pub(crate) async fn begin(&self) -> Result<Session, StorageError> {
         match self {

@@ -100,6 +100,11 @@ pub(crate) fn is_collision(error: &StorageError) -> bool {
     matches!(code(error).as_deref(), Some("40001" | "40P01"))
 }
 
+/// Whether somebody else had a lock for longer than it was waited for.
+pub(crate) fn is_locked(error: &StorageError) -> bool {
+    code(error).as_deref() == Some("55P03")
+}
+
 /// Whether a row has no partition to go to.
 pub(crate) fn lacks_partition(error: &StorageError) -> bool {
     let StorageError::Unavailable(source) = error else {

@@ -1,6 +1,6 @@
 //! The days of `events` and `audit_log` in PostgreSQL: a partition for each, by the time inside the ids.
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use guard_app::ports::StorageError;
 use guard_domain::id;
 
@@ -46,10 +46,21 @@ impl Store {
     }
 }
 
-fn midnight(moment: DateTime<Utc>) -> DateTime<Utc> {
+/// The beginning of a day.
+pub(crate) fn midnight(moment: DateTime<Utc>) -> DateTime<Utc> {
     moment.date_naive().and_time(NaiveTime::MIN).and_utc()
 }
 
-fn partition(table: &str, day: DateTime<Utc>) -> String {
-    format!("{table}_{}", day.format("%Y%m%d"))
+/// How the days of partitions are written.
+const DAY: &str = "%Y%m%d";
+
+/// The name of the partition of a day.
+pub(crate) fn partition(table: &str, day: DateTime<Utc>) -> String {
+    format!("{table}_{}", day.format(DAY))
+}
+
+/// The day of the partition of a name.
+pub(crate) fn partition_day(table: &str, name: &str) -> Option<NaiveDate> {
+    let day = name.strip_prefix(table)?.strip_prefix('_')?;
+    NaiveDate::parse_from_str(day, DAY).ok()
 }

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_app::ports::{CommitOutcome, Ledger, RuleStore};
+use chrono::TimeDelta;
+use guard_app::ports::{CommitOutcome, Ledger, Retention, RuleStore};
 use guard_domain::TenantId;
 use guard_store::{GENESIS, Store, StoreSettings, link_hash};
 use guard_testkit::contract::{World, recorded};
@@ -190,6 +191,43 @@ async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn the_chain_is_verified_from_the_first_record_that_stays() {
+    let fixture = fixture().await;
+    let commit = async |times: usize| {
+        for _ in 0..times {
+            let batch = fixture.batch(&["{}", "{}"]).await;
+            fixture.world.commit(&batch).await;
+        }
+    };
+    // A process that ended, and one that goes on.
+    let (clock, random) = (fixture.world.clock.clone(), fixture.world.random.clone());
+    let ended = Store::open_sqlite(&fixture.path, clock, random, StoreSettings::default());
+    let ended = ended.await.unwrap();
+    let batch = fixture.batch(&["{}"]).await;
+    let terms = World::<Store>::terms();
+    ended.commit(&batch, &terms).await.unwrap();
+    ended.close().await;
+    commit(4).await;
+    fixture.world.clock.advance(TimeDelta::days(3));
+    commit(3).await;
+    verify_chains(&fixture).await;
+    let drop_old = async || {
+        let kept = TimeDelta::days(2);
+        while fixture.world.store.drop_old(kept, 2).await.unwrap().more {}
+    };
+    drop_old().await;
+    let links = "SELECT count(*) FROM audit_links";
+    assert_eq!(fixture.count(links).await, 4, "the root, and three");
+    verify_chains(&fixture).await;
+    commit(1).await;
+    fixture.world.clock.advance(TimeDelta::days(1));
+    commit(1).await;
+    drop_old().await;
+    assert_eq!(fixture.count(links).await, 6);
+    verify_chains(&fixture).await;
+}
+
+#[tokio::test]
 async fn damage_of_one_tenant_is_no_fault_of_the_event_and_spares_the_others() {
     let fixture = fixture().await;
     let mine = fixture.batch(&["{}"]).await.remove(0);
@@ -270,6 +308,15 @@ async fn verify_chains(fixture: &Fixture) {
     let mut head: (Vec<u8>, i64, [u8; 32]) = (Vec::new(), 0, GENESIS);
     for row in &links {
         let (chain, link): (Vec<u8>, i64) = (row.get("chain"), row.get("link"));
+        if chain != head.0 && link > 1 && !records.contains_key(&(chain.clone(), link)) {
+            // Its records were dropped: the chain is verified from here on.
+            head = (
+                chain,
+                link,
+                row.get::<Vec<u8>, _>("hash").try_into().unwrap(),
+            );
+            continue;
+        }
         if chain != head.0 {
             head = (chain.clone(), 0, GENESIS);
         }

@@ -4,11 +4,13 @@
 //! opens a fresh database.
 
 mod archive;
+mod leases;
 mod ledger;
 mod operators;
 mod outbox;
 mod records;
 mod reports;
+mod retention;
 mod rules;
 mod windows;
 
@@ -17,7 +19,8 @@ use std::sync::Arc;
 use guard_app::RuleBook;
 use guard_app::ports::{
     ApiKeys, Archive, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
-    IdempotencyKey, Intake, Ledger, Origin, Outbox, PublishMode, Receipt, RuleStore, random_tail,
+    IdempotencyKey, Intake, Leases, Ledger, Origin, Outbox, PublishMode, Receipt, Retention,
+    RuleStore, random_tail,
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
@@ -25,17 +28,25 @@ use guard_policy::RuleSet;
 use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
 pub use archive::*;
+pub use leases::*;
 pub use ledger::*;
 pub use operators::*;
 pub use outbox::*;
 pub use records::*;
 pub use reports::*;
+pub use retention::*;
 pub use rules::*;
 pub use windows::*;
 
 /// Every storage port.
-pub trait Storage: Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys {}
-impl<T: Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys> Storage for T {}
+pub trait Storage:
+    Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys + Leases + Retention
+{
+}
+impl<T: Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys + Leases + Retention> Storage
+    for T
+{
+}
 
 /// A fresh database and what surrounds it.
 pub struct World<S> {
@@ -217,6 +228,13 @@ macro_rules! storage_contract {
             pages_are_stable
             lists_are_filtered
             the_audit_is_walked_in_order
+            a_lease_has_one_holder
+            a_lease_is_taken_over_when_it_has_ended
+            a_released_lease_is_free_at_once
+            what_is_old_goes_and_the_rest_stays
+            an_open_execution_keeps_its_event
+            a_key_whose_event_is_gone_is_new
+            an_execution_outlives_its_event_and_is_not_redriven
         );
     };
     (@cases $world:path: $($case:ident)*) => {

@@ -13,6 +13,7 @@ pub mod contract;
 
 mod build;
 mod clock;
+pub mod pgbouncer;
 mod playbooks;
 mod postgres;
 pub mod postgres_server;

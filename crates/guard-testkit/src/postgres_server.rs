@@ -16,6 +16,37 @@ pub const VARIABLE: &str = "NEURAL_GUARD_TEST_POSTGRES";
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(60);
 
+/// What the server says when it is ready, and when it is down.
+const READY: &str = "ready to accept connections";
+const DOWN: &str = "database system is shut down";
+/// What its keeper says.
+const FROZEN: &str = "keeper: frozen";
+const THAWED: &str = "keeper: thawed";
+
+/// Serves, does as it is told, and cleans up when nobody can tell it anything any more. `$0` is the folder, the rest the
+/// command of the server.
+const KEEPER: &str = r#"
+serve() { "$@" >>"$0/log" 2>&1 & server=$!; }
+# Every process of the server is in a group of its own.
+signal_sessions() {
+    for process in /proc/[0-9]*; do
+        read -r id name state parent rest 2>/dev/null <"$process/stat" || continue
+        if [ "$parent" = "$server" ]; then kill -"$1" "$id"; fi
+    done
+}
+serve "$@"
+while read -r order; do
+    case $order in
+        stop) kill -INT $server; wait $server ;;
+        break) kill -QUIT $server; wait $server ;;
+        serve) serve "$@" ;;
+        freeze) kill -STOP $server; signal_sessions STOP; echo "keeper: frozen" >>"$0/log" ;;
+        thaw) signal_sessions CONT; kill -CONT $server; echo "keeper: thawed" >>"$0/log" ;;
+    esac
+done
+signal_sessions CONT; kill -CONT $server; kill -INT $server; wait $server; rm -rf "$0"
+"#;
+
 /// Whether a server waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -41,6 +72,7 @@ pub struct Server {
     /// The keeper stops the server when this is closed.
     alive: Option<ChildStdin>,
     keeper: Child,
+    folder: PathBuf,
 }
 
 impl Server {
@@ -81,11 +113,10 @@ impl Server {
         }
         let port = free_port()?;
         // The keeper outlives this process by as long as it takes to stop the server.
-        let script = "\"$@\" >\"$0/log\" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf \"$0\"";
         let mut keeper = account
             .command(Path::new("sh"))
             .arg("-c")
-            .arg(script)
+            .arg(KEEPER)
             .arg(&folder)
             .arg(programs.join("postgres"))
             .arg("-D")
@@ -108,8 +139,9 @@ impl Server {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             alive,
             keeper,
+            folder,
         };
-        Self::wait(&folder)?;
+        server.wait(READY, 1)?;
         Ok(server)
     }
 
@@ -119,19 +151,76 @@ impl Server {
         &self.url
     }
 
-    /// Waits until the server says that it is ready.
-    fn wait(folder: &Path) -> Result<(), String> {
+    /// Ends the server as a crash would: sessions are cut, nothing is written out, the next start recovers.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub fn break_off(&mut self) -> Result<(), String> {
+        self.order_and_wait("break", DOWN)
+    }
+
+    /// Ends the server in order: sessions are cut, everything is written out.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub fn stop(&mut self) -> Result<(), String> {
+        self.order_and_wait("stop", DOWN)
+    }
+
+    /// Lets every process of the server stand still: connections stay open, and nothing is answered. Needs Linux.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub fn freeze(&mut self) -> Result<(), String> {
+        self.order_and_wait("freeze", FROZEN)
+    }
+
+    /// Lets a frozen server go on.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub fn thaw(&mut self) -> Result<(), String> {
+        self.order_and_wait("thaw", THAWED)
+    }
+
+    /// Starts the server again, at the same address and with the same data.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        self.order_and_wait("serve", READY)
+    }
+
+    fn order_and_wait(&mut self, order: &str, sentence: &str) -> Result<(), String> {
+        let before = self.count(sentence);
+        let keeper = self.alive.as_mut().ok_or("the server is stopped")?;
+        writeln!(keeper, "{order}")
+            .map_err(|error| format!("PostgreSQL's keeper is gone: {error}"))?;
+        self.wait(sentence, before + 1)
+    }
+
+    fn log(&self) -> String {
+        let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn count(&self, sentence: &str) -> usize {
+        self.log().matches(sentence).count()
+    }
+
+    /// Waits until the server has said a sentence so many times.
+    fn wait(&self, sentence: &str, times: usize) -> Result<(), String> {
         let begun = Instant::now();
-        loop {
-            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-            if log.contains("ready to accept connections") {
-                return Ok(());
-            }
+        while self.count(sentence) < times {
             if begun.elapsed() > START {
-                return Err(format!("PostgreSQL did not start within {START:?}: {log}"));
+                let log = self.log();
+                return Err(format!(
+                    "PostgreSQL did not say `{sentence}` within {START:?}: {log}"
+                ));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        Ok(())
     }
 }
 
@@ -165,7 +254,7 @@ pub fn find_programs() -> Option<PathBuf> {
         .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
 }
 
-fn make_folder() -> Result<PathBuf, String> {
+pub(crate) fn make_folder() -> Result<PathBuf, String> {
     let made = Command::new("mktemp")
         .args(["-d", "/tmp/guard-postgres.XXXXXX"])
         .output()
@@ -177,7 +266,7 @@ fn make_folder() -> Result<PathBuf, String> {
     Ok(PathBuf::from(name))
 }
 
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
@@ -185,11 +274,11 @@ fn free_port() -> Result<u16, String> {
 }
 
 /// Whom the server runs as: PostgreSQL refuses to run as root.
-struct Account(Option<(u32, u32)>);
+pub(crate) struct Account(Option<(u32, u32)>);
 
 impl Account {
     /// Another account if this is root; the folder is given to it.
-    fn find(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn find(folder: &Path) -> Result<Self, String> {
         if id(&["-u"]) != Some(0) {
             return Ok(Self(None));
         }
@@ -204,7 +293,7 @@ impl Account {
         Err("PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody`".to_owned())
     }
 
-    fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").env("LC_ALL", "C");
         if let Some((user, group)) = self.0 {

@@ -191,7 +191,6 @@ pub const KEYS: &[Key] = &[
 pub(crate) const WITHOUT_EFFECT: &[&str] = &[
     "rate_limit.requests",
     "rate_limit.window",
-    "retention",
     "redis.url",
     "telemetry.otlp_endpoint",
 ];

@@ -3,44 +3,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_app::RuleBook;
-use guard_app::ports::{Ledger, StorageError};
+use chrono::TimeDelta;
+use guard_app::{Housekeeper, RuleBook};
 use guard_http::Api;
 use guard_store::{DatabaseClock, Store};
 use tokio_util::sync::CancellationToken;
 
-/// How often old idempotency keys are forgotten, and how many at once.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
-const KEYS_AT_ONCE: u32 = 1000;
+/// How often the histograms of the metrics are folded.
+const FOLD: Duration = Duration::from_secs(5);
 /// How often to look at what other instances have published, and after how many looks to read the clock.
 const KEEP_UP: Duration = Duration::from_millis(500);
 const CLOCK_EVERY: u32 = 20;
-/// How often partitions are made for the days ahead, in rounds of housekeeping.
-const PARTITIONS_EVERY: u32 = 12 * 60;
+/// Keeps house while no other instance does.
+pub(super) async fn keep_house(
+    store: Arc<Store>,
+    instance: String,
+    retention: Duration,
+    stop: CancellationToken,
+) {
+    let housekeeper = Housekeeper {
+        leases: store.clone(),
+        ledger: store.clone(),
+        retention: store,
+        instance,
+        kept: TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX),
+    };
+    housekeeper.run(stop).await;
+}
 
-pub(super) async fn keep_house(store: Arc<Store>, api: Arc<Api>, stop: CancellationToken) {
-    let mut rounds = 0_u32;
+/// Folds the histograms now and then, or they would grow until somebody reads them.
+pub(super) async fn fold_metrics(api: Arc<Api>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        // Histograms are folded now and then, or they would grow until somebody reads them.
         api.metrics.run_upkeep();
-        if rounds.is_multiple_of(12) {
-            while let Ok(done) = forget(&store).await
-                && done >= u64::from(KEYS_AT_ONCE)
-                && !stop.is_cancelled()
-            {}
-        }
-        if rounds.is_multiple_of(PARTITIONS_EVERY)
-            && let Err(error) = store.make_partitions().await
-        {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "partitions cannot be made for the days ahead"
-            );
-        }
-        rounds = rounds.wrapping_add(1);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(HOUSEKEEPING / 12) => {}
+            () = tokio::time::sleep(FOLD) => {}
         }
     }
 }
@@ -78,16 +75,4 @@ pub(super) async fn keep_up(
             () = tokio::time::sleep(KEEP_UP) => {}
         }
     }
-}
-
-/// Forgets what has no effect any more, a little at a time so that intakes are not held up.
-async fn forget(store: &Store) -> Result<u64, StorageError> {
-    let forgotten = store.forget_expired(KEYS_AT_ONCE).await;
-    if let Err(error) = &forgotten {
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "what has expired cannot be forgotten"
-        );
-    }
-    forgotten
 }

@@ -1,6 +1,7 @@
 //! Reading, cancelling and redriving executions.
 
-use guard_app::ports::DeliveryOutcome;
+use chrono::TimeDelta;
+use guard_app::ports::{DeliveryOutcome, Retention};
 
 use super::harness::{ADMIN_KEY, API_KEY, TestApp};
 
@@ -93,4 +94,47 @@ async fn a_dead_execution_is_redriven_under_a_new_id() {
         .post(&format!("/v1/executions/{new}/redrive"), ADMIN_KEY, "")
         .await;
     early.problem(409, "conflict", "`acknowledged` cannot be redriven");
+}
+
+#[tokio::test]
+async fn what_is_older_than_retention_is_gone_and_not_redriven() {
+    let app = TestApp::start().await;
+    let refusal = || DeliveryOutcome::Rejected {
+        status: 422,
+        detail: "no".to_owned(),
+    };
+    app.playbooks.answer([refusal(), refusal()]);
+    let old = app.trigger("a").await;
+    app.wait_for_state(&old, "dead").await;
+    let event = app.get(&format!("/v1/executions/{old}")).await.is(200);
+    let event = event.text("event_id");
+    app.clock.advance(TimeDelta::days(1));
+    let redriven = app
+        .post(&format!("/v1/executions/{old}/redrive"), ADMIN_KEY, "")
+        .await
+        .is(200)
+        .text("id");
+    app.wait_for_state(&redriven, "dead").await;
+    app.clock.advance(TimeDelta::days(2));
+    let kept = TimeDelta::days(2);
+    while app.guard.store.drop_old(kept, 1000).await.unwrap().more {}
+
+    app.get(&format!("/v1/events/{event}"))
+        .await
+        .problem(404, "not-found", "no such event");
+    app.get(&format!("/v1/executions/{old}"))
+        .await
+        .problem(404, "not-found", "no such execution");
+    let events = app
+        .get("/v1/events?since=2026-11-01T00:00:00Z")
+        .await
+        .is(200);
+    assert_eq!(events.body["items"], serde_json::json!([]));
+    let found = app.get(&format!("/v1/executions/{redriven}")).await.is(200);
+    assert_eq!(found.text("event_id"), event);
+    let list = app.get("/v1/executions?since=2026-11-01T00:00:00Z").await;
+    assert_eq!(list.is(200).body["items"].as_array().unwrap().len(), 1);
+    app.post(&format!("/v1/executions/{redriven}/redrive"), ADMIN_KEY, "")
+        .await
+        .problem(409, "conflict", "older than `retention`");
 }

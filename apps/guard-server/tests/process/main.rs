@@ -9,7 +9,10 @@
 
 mod command_line;
 mod crash;
+mod database_away;
 mod instances;
 mod n8n;
+mod pooler;
+mod rolling;
 mod server;
 mod serving;

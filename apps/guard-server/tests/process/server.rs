@@ -41,6 +41,18 @@ impl Server {
         Self::spawn(guard_server(folder), folder, environment)
     }
 
+    /// A server whose log goes to the end of a file.
+    pub(crate) fn start_logged(folder: &Path, environment: &[(&str, &str)], log: &Path) -> Self {
+        let keys = [
+            ("NEURAL_GUARD_API_KEY", API_KEY),
+            ("NEURAL_GUARD_ADMIN_KEY", ADMIN_KEY),
+        ];
+        let mut command = guard_server(folder);
+        let log = std::fs::File::options().create(true).append(true).open(log);
+        command.stderr(log.unwrap());
+        Self::spawn(command, folder, &[&keys, environment].concat())
+    }
+
     /// A server whose writes beyond a limit fail instead of ending it; see [`Server::limit_files`].
     pub(crate) fn start_limited(folder: &Path) -> Self {
         let mut command = Command::new("sh");

@@ -150,6 +150,8 @@ pub enum RedriveOutcome {
     Refused(ExecutionState),
     /// It was redriven as this one, which has not ended.
     Open(ExecutionId),
+    /// Its event is not kept any more, so that nothing could be delivered.
+    EventGone,
     /// There is no such execution.
     NotFound,
 }

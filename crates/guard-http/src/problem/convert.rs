@@ -103,7 +103,7 @@ impl From<OperateError> for Problem {
     fn from(error: OperateError) -> Self {
         match error {
             OperateError::NotFound => Self::not_found(error.to_string()),
-            OperateError::Refused { .. } | OperateError::Redriven(_) => {
+            OperateError::Refused { .. } | OperateError::Redriven(_) | OperateError::EventGone => {
                 Self::conflict(error.to_string())
             }
             OperateError::UnknownScope { .. } => Self::invalid_field("/scope", error.to_string()),

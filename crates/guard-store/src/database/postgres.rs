@@ -12,6 +12,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::unavailable;
 
+/// The part of the time of a transaction that a connection may take for its first answer before it is given up.
+const SILENCE: u32 = 3;
+
 /// A pool, and how its connections are used.
 pub(crate) struct PgDatabase {
     pub(crate) pool: PgPool,
@@ -82,16 +85,38 @@ impl PgDatabase {
     }
 
     /// A connection on which a first statement has gone through: others, which the server has cut meanwhile, are thrown away.
+    ///
+    /// One that gives no answer may have died in silence, and those that wait in the pool with it: the next one is fresh.
     async fn open(&self, first: &'static str) -> Result<PgSession, StorageError> {
         let deadline = Instant::now() + self.timeout;
+        let mut silent = false;
         loop {
             let mut session = self.acquire(deadline).await?;
+            let patience = Instant::now() + self.timeout / SILENCE;
+            if !silent {
+                session.deadline = patience.min(deadline);
+            }
             match session.run(first).await {
-                Ok(()) => return Ok(session),
+                Ok(()) => {
+                    session.deadline = deadline;
+                    return Ok(session);
+                }
                 Err(error) if Instant::now() >= deadline => return Err(error),
-                Err(_) if matches!(session.stage, Stage::Broken(_)) => {}
+                Err(_) if matches!(session.stage, Stage::Broken(_)) => {
+                    if Instant::now() >= patience {
+                        silent = true;
+                        self.forget_idle();
+                    }
+                }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Throws the connections away that wait in the pool.
+    fn forget_idle(&self) {
+        while let Some(idle) = self.pool.try_acquire() {
+            drop(idle.detach());
         }
     }
 

@@ -65,9 +65,10 @@ impl Store {
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return transaction.give_up(RedriveOutcome::NotFound).await;
         };
-        let state = execution(&row)?.state;
-        if !state.may_redrive() {
-            return transaction.give_up(RedriveOutcome::Refused(state)).await;
+        let redriven = execution(&row)?;
+        if !redriven.state.may_redrive() {
+            let refused = RedriveOutcome::Refused(redriven.state);
+            return transaction.give_up(refused).await;
         }
         let open: Option<Uuid> = transaction.query(
             "SELECT execution_id FROM rule_executions
@@ -79,6 +80,16 @@ impl Store {
             return transaction
                 .give_up(RedriveOutcome::Open(ExecutionId::from_uuid(open)))
                 .await;
+        }
+        // Whoever drops the event waits for this transaction, and sees the new execution then.
+        let event: Option<Uuid> = transaction
+            .query("SELECT event_id FROM events WHERE tenant = $1 AND event_id = $2")
+            .bind(tenant.as_str())
+            .bind(redriven.event_id.as_uuid())
+            .optional_scalar()
+            .await?;
+        if event.is_none() {
+            return transaction.give_up(RedriveOutcome::EventGone).await;
         }
         let now = self.clock.now();
         let new = ExecutionId::new(now, random_tail(self.random.as_ref()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use guard_app::ports::{
-    Actor, CommitOutcome, Controls, IdempotencyKey, Intake, Ledger, Outbox, PauseScope,
+    Actor, CommitOutcome, Controls, IdempotencyKey, Intake, Leases, Ledger, Outbox, PauseScope,
     StartOutcome,
 };
 use guard_domain::{DecisionKind, TenantId};
@@ -153,6 +153,27 @@ async fn an_execution_is_claimed_by_one_instance() {
     let ids: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
     let unique: std::collections::HashSet<_> = ids.iter().collect();
     assert_eq!((ids.len(), unique.len()), (30, 30));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_taken_by_one_of_many_at_once() {
+    let database = TestDatabase::create().await;
+    let worlds = instances::<3>(&database).await;
+    for round in 1..=10 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for (number, world) in worlds.iter().enumerate() {
+            let store = world.store.clone();
+            tasks.spawn(async move {
+                let owner = number.to_string();
+                let minute = std::time::Duration::from_secs(60);
+                store.try_acquire("job", &owner, minute).await.unwrap()
+            });
+        }
+        let taken: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!(taken.len(), 1, "{taken:?}");
+        assert_eq!(taken[0].epoch, round);
+        worlds[0].clock.advance(TimeDelta::seconds(60));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

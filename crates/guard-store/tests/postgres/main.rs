@@ -8,6 +8,7 @@
 )]
 
 mod instances;
+mod retention;
 mod server;
 
 use std::sync::Arc;

@@ -1,0 +1,43 @@
+//! Letting go of what is old.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+
+use super::StorageError;
+
+/// What one step dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// How many of which: rows by the name of their table, days by the name of what is partitioned and `_days`.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The step reached its limit: there is more to drop at once.
+    pub more: bool,
+    /// Somebody uses what was to be dropped: it is to be tried again later.
+    pub held_up: bool,
+}
+
+impl Dropped {
+    /// Notes that so many were dropped.
+    pub fn add(&mut self, what: &'static str, count: u64) {
+        if count > 0 {
+            *self.counts.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// How long events and what belongs to them are kept.
+#[async_trait]
+pub trait Retention: Send + Sync {
+    /// Makes room for the days ahead, where days have to be prepared.
+    async fn prepare_days(&self) -> Result<(), StorageError>;
+
+    /// Drops a step of the days that ended longer than `kept` ago: their events, audit records, executions with their
+    /// attempts, escalations, and links of the audit chain. At most `limit` rows in one transaction.
+    ///
+    /// A day whose events somebody still acts on stays, and so does everything after it: an execution that has not ended
+    /// has its event. Of each chain of the audit that goes on the last link before the first record that stays is kept: the
+    /// chain is verified from there. (Idempotency keys live for a day, and are long forgotten.)
+    async fn drop_old(&self, kept: TimeDelta, limit: u32) -> Result<Dropped, StorageError>;
+}

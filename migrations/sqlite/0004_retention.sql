@@ -1,0 +1,1 @@
+-- Old rows are deleted, a few at a time: there are no partitions to drop.
