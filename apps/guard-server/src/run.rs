@@ -34,7 +34,7 @@ pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
 async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     // Of PostgreSQL several instances may work at once.
     let _lock = make_data_folder(&settings)?.map(Store::lock).transpose()?;
-    let listener = bind(settings.listen).await?;
+    let listener = bind(settings.listen)?;
     let address = listener.local_addr()?;
     let mut guard = build(&settings, address, Surroundings::default()).await?;
     // Nobody could come in later if it were lost with what fails below.
