@@ -26,21 +26,27 @@ impl Store {
         let Database::Postgres(_) = &self.database else {
             return Ok(());
         };
-        let mut transaction = self.database.begin().await?;
-        transaction.take_lock(WholeLock::Partitions).await?;
         let today = self.clock.now();
         for days in -1..=DAYS_AHEAD {
-            let day = today + TimeDelta::days(days);
-            for table in TABLES {
-                transaction
-                    .query(MAKE)
-                    .bind(table)
-                    .bind(partition(table, day))
-                    .bind(id::v7_floor(midnight(day)))
-                    .bind(id::v7_floor(midnight(day + TimeDelta::days(1))))
-                    .execute()
-                    .await?;
-            }
+            self.make_day(midnight(today + TimeDelta::days(days)))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// One day in one transaction: all of them could take longer than a transaction may, on a machine that is busy.
+    async fn make_day(&self, day: DateTime<Utc>) -> Result<(), StorageError> {
+        let mut transaction = self.database.begin().await?;
+        transaction.take_lock(WholeLock::Partitions).await?;
+        for table in TABLES {
+            transaction
+                .query(MAKE)
+                .bind(table)
+                .bind(partition(table, day))
+                .bind(id::v7_floor(day))
+                .bind(id::v7_floor(day + TimeDelta::days(1)))
+                .execute()
+                .await?;
         }
         transaction.commit().await
     }

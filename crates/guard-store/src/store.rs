@@ -149,6 +149,11 @@ impl Store {
         let mut options = address.options.clone();
         if pooled {
             options = options.statement_cache_capacity(0);
+        } else {
+            // A session that died in silence must not hold its locks until TCP notices, which takes hours. Poolers have a
+            // setting of their own, and refuse this one.
+            let longest = settings.timeout.as_millis().to_string();
+            options = options.options([("idle_in_transaction_session_timeout", longest)]);
         }
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)

@@ -3,6 +3,7 @@
 //! The file has no dependency but the standard library: `cargo xtask` compiles it too, to see whether the program is there.
 
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -33,8 +34,8 @@ impl PgBouncer {
             "PgBouncer is not installed: install it (on Debian `apt-get install pgbouncer`; `cargo xtask test` does where it \
              is root)",
         )?;
-        let (user, place, name) =
-            parts(database).ok_or_else(|| format!("`{database}` is not what is expected here"))?;
+        let (user, place, name) = parts(database)
+            .ok_or_else(|| format!("`{database}` is not postgres://user@host:port/database"))?;
         let (host, port) = place.rsplit_once(':').unwrap_or((place, "5432"));
         let (user, password) = match user.split_once(':') {
             Some((user, password)) => (user, format!(" password='{password}'")),
@@ -52,7 +53,8 @@ impl PgBouncer {
         std::fs::write(&path, configuration)
             .map_err(|error| format!("`{}` cannot be written: {error}", path.display()))?;
         let account = Account::find(&folder)?;
-        let script = "\"$@\" >\"$0/log\" 2>&1 & pooler=$!; cat >/dev/null; kill -INT $pooler; wait $pooler; rm -rf \"$0\"";
+        // It has nothing to write out: what it stops with does not matter.
+        let script = "\"$@\" >\"$0/log\" 2>&1 & pooler=$!; cat >/dev/null; kill -KILL $pooler; wait $pooler; rm -rf \"$0\"";
         let keeper = account
             .command(Path::new("sh"))
             .arg("-c")
@@ -63,6 +65,8 @@ impl PgBouncer {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // A Ctrl-C is for the tests.
+            .process_group(0)
             .spawn()
             .map_err(|error| format!("PgBouncer cannot be started: {error}"))?;
         let pooler = Self {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guard_testkit::postgres_server::{self, Durability};
+use sqlx::Connection;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -157,6 +158,64 @@ async fn connections_that_died_in_silence_are_replaced_in_time() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     network.open.send_replace(true);
     goes_on(&server).await;
+}
+
+/// A connection dies in the midst of a transaction, and the server does not hear of it either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_of_a_connection_that_died_in_silence_are_freed() {
+    let postgres = start();
+    let network = Network::before(postgres.url()).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rules.yaml"), RULES).unwrap();
+    let n8n = FakeN8n::start(Duration::ZERO).await;
+    let server = Server::start(
+        folder.path(),
+        &[
+            ("DATABASE_URL", network.url.as_str()),
+            ("N8N_BASE_URL", n8n.url.as_str()),
+            ("NEURAL_GUARD__DATABASE__TIMEOUT", "2s"),
+            ("NEURAL_GUARD__RULES__PATH", "rules.yaml"),
+            ("NEURAL_GUARD__EXECUTOR__ACK_WAIT", "0"),
+        ],
+    );
+    // Recording an attempt takes its time once the execution is locked.
+    let mut direct = sqlx::PgConnection::connect(postgres.url()).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE FUNCTION slow() RETURNS TRIGGER LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+         CREATE TRIGGER slow BEFORE UPDATE ON execution_attempts FOR EACH ROW EXECUTE FUNCTION slow()",
+    )
+    .execute(&mut direct)
+    .await
+    .unwrap();
+    let answer = ask(post(&server, "security_threat", r#"{"n":1}"#)).await;
+    assert_eq!(answer.status, 200);
+    let recording = "SELECT count(*) FROM pg_stat_activity
+         WHERE state = 'active' AND query LIKE '%UPDATE execution_attempts%' AND pid <> pg_backend_pid()";
+    while sqlx::query_scalar::<_, i64>(recording)
+        .fetch_one(&mut direct)
+        .await
+        .unwrap()
+        == 0
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    network.open.send_replace(false);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    network.open.send_replace(true);
+    let back = Instant::now();
+    loop {
+        let executions = server.all("/v1/executions").await;
+        if executions[0]["state"] == "acknowledged" {
+            break;
+        }
+        let waits = back.elapsed();
+        assert!(waits < TIMEOUT * 5, "it is locked after {waits:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("recorded after {:?}", back.elapsed());
+    let deliveries = n8n.seen.lock().unwrap().bodies.len();
+    assert_eq!(deliveries, 1, "before the lease has ended");
 }
 
 fn start() -> postgres_server::Server {

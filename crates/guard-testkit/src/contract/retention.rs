@@ -182,6 +182,8 @@ pub async fn a_key_whose_event_is_gone_is_new<S: Storage + 'static>(world: World
     let first = recorded(&world.commit(&[first]).await[0]);
     world.clock.advance(TimeDelta::days(3));
     world.drop_old().await;
+    let gone = world.store.event(&default_tenant(), first.event_id).await;
+    assert_eq!(gone.unwrap(), None);
     let again = world.intake(&body, Some(intake_key("k", &body))).await;
     let outcome = world.commit(&[again]).await.remove(0);
     assert!(
