@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::chain::{CanonicalRecord, GENESIS, hex, link_hash};
 use crate::database::{Cell, Session, Sql};
+use crate::planted_fault::{PlantedFault::SkippedAuditLink, SKIPPED_EVERY, is_planted};
 use crate::row::{micros, text};
 use crate::store::Store;
 
@@ -227,13 +228,17 @@ impl Store {
         writer.write(session).await?;
         let hashes: Vec<_> = writer.rows.iter().map(|row| row.hash).collect();
         let hash = link_hash(&writer.previous, &hashes);
+        let link = writer.link;
+        if is_planted(SkippedAuditLink) && link % SKIPPED_EVERY == 0 {
+            return Ok(Head { link, hash });
+        }
         session
             .query(
                 "INSERT INTO audit_links (chain, link, previous, hash, records, created_at)
                  VALUES ($1, $2, $3, $4, $5, $6)",
             )
             .bind(writer.chain)
-            .bind(writer.link)
+            .bind(link)
             .bind(writer.previous.as_slice())
             .bind(hash.as_slice())
             .bind(i64::try_from(writer.rows.len()).unwrap_or(i64::MAX))
@@ -241,10 +246,7 @@ impl Store {
             .execute()
             .await?;
         chain.uncertain = true;
-        Ok(Head {
-            link: writer.link,
-            hash,
-        })
+        Ok(Head { link, hash })
     }
 
     /// Writes the record of an act that has a transaction of its own, and its link.

@@ -18,6 +18,7 @@ use tracing::instrument;
 
 use crate::database::Sql;
 use crate::error::{is_collision, is_data_error, lacks_partition};
+use crate::planted_fault::{LATE, PlantedFault::AnswerBeforeCommit, is_planted};
 use crate::receipt::{read_consequence, read_receipt};
 use crate::row::micros;
 use crate::store::Store;
@@ -192,7 +193,11 @@ impl Store {
         let head = self
             .seal(&mut transaction, &mut chain, batch.into_audit())
             .await?;
-        transaction.commit().await?;
+        if is_planted(AnswerBeforeCommit) {
+            tokio::spawn(async { (tokio::time::sleep(LATE).await, transaction.commit().await) });
+        } else {
+            transaction.commit().await?;
+        }
         chain.advance(head);
         Ok(outcomes)
     }
