@@ -16,6 +16,24 @@ pub const VARIABLE: &str = "NEURAL_GUARD_TEST_POSTGRES";
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(60);
 
+/// What the server says when it is ready, and when it is down.
+const READY: &str = "ready to accept connections";
+const DOWN: &str = "database system is shut down";
+
+/// Serves, does as it is told, and cleans up when nobody can tell it anything any more. `$0` is the folder, the rest the
+/// command of the server.
+const KEEPER: &str = r#"
+serve() { "$@" >>"$0/log" 2>&1 & server=$!; }
+serve "$@"
+while read -r order; do
+    case $order in
+        break) kill -QUIT $server; wait $server ;;
+        serve) serve "$@" ;;
+    esac
+done
+kill -INT $server; wait $server; rm -rf "$0"
+"#;
+
 /// Whether a server waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -41,6 +59,7 @@ pub struct Server {
     /// The keeper stops the server when this is closed.
     alive: Option<ChildStdin>,
     keeper: Child,
+    folder: PathBuf,
 }
 
 impl Server {
@@ -81,11 +100,10 @@ impl Server {
         }
         let port = free_port()?;
         // The keeper outlives this process by as long as it takes to stop the server.
-        let script = "\"$@\" >\"$0/log\" 2>&1 & server=$!; cat >/dev/null; kill -INT $server; wait $server; rm -rf \"$0\"";
         let mut keeper = account
             .command(Path::new("sh"))
             .arg("-c")
-            .arg(script)
+            .arg(KEEPER)
             .arg(&folder)
             .arg(programs.join("postgres"))
             .arg("-D")
@@ -108,8 +126,9 @@ impl Server {
             url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             alive,
             keeper,
+            folder,
         };
-        Self::wait(&folder)?;
+        server.wait(READY, 1)?;
         Ok(server)
     }
 
@@ -119,19 +138,53 @@ impl Server {
         &self.url
     }
 
-    /// Waits until the server says that it is ready.
-    fn wait(folder: &Path) -> Result<(), String> {
+    /// Ends the server as a crash would: sessions are cut, nothing is written out, the next start recovers.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub fn break_off(&mut self) -> Result<(), String> {
+        let before = self.count(DOWN);
+        self.order("break")?;
+        self.wait(DOWN, before + 1)
+    }
+
+    /// Starts the server again, at the same address and with the same data.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        let before = self.count(READY);
+        self.order("serve")?;
+        self.wait(READY, before + 1)
+    }
+
+    fn order(&mut self, order: &str) -> Result<(), String> {
+        let keeper = self.alive.as_mut().ok_or("the server is stopped")?;
+        writeln!(keeper, "{order}").map_err(|error| format!("PostgreSQL's keeper is gone: {error}"))
+    }
+
+    fn log(&self) -> String {
+        let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    fn count(&self, sentence: &str) -> usize {
+        self.log().matches(sentence).count()
+    }
+
+    /// Waits until the server has said a sentence so many times.
+    fn wait(&self, sentence: &str, times: usize) -> Result<(), String> {
         let begun = Instant::now();
-        loop {
-            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-            if log.contains("ready to accept connections") {
-                return Ok(());
-            }
+        while self.count(sentence) < times {
             if begun.elapsed() > START {
-                return Err(format!("PostgreSQL did not start within {START:?}: {log}"));
+                let log = self.log();
+                return Err(format!(
+                    "PostgreSQL did not say `{sentence}` within {START:?}: {log}"
+                ));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        Ok(())
     }
 }
 
