@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod debian;
 #[path = "../../crates/guard-testkit/src/postgres_server.rs"]
 #[allow(
     dead_code,
@@ -11,6 +12,7 @@ mod ci;
 mod postgres_server;
 mod process;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -48,6 +50,8 @@ enum Command {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Kill everything again and again under load, and look for what was lost, done twice or left lying
+    Torture(torture::Torture),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Migrate => ci::migrate(),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Torture(options) => torture::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
