@@ -12,14 +12,21 @@ use super::balancer::Balancer;
 use super::instance::Instance;
 use super::place::{LEASE, Place};
 use super::plan::Act;
+use super::run::micros_now;
 use super::stand_in::StandIn;
 
 /// How long deliveries are made to pile up before an instance is frozen.
-const PILE_UP: Duration = Duration::from_millis(500);
+const PILE_UP: Duration = Duration::from_millis(700);
+/// How long a delivery takes at most.
+const CALL: Duration = Duration::from_secs(1);
+/// How often it is tried to meet an instance while it delivers something and the database tells what.
+const FREEZE_TRIES: usize = 6;
 /// How long a balancer takes to see that an instance is frozen.
 const NOTICE: Duration = Duration::from_millis(700);
 /// How much longer than a lease it takes until somebody else has claimed, at most.
 const TAKE_OVER: Duration = Duration::from_secs(5);
+/// How long others get to take over the rest, which is less than the stand-in holds a delivery.
+const REST: Duration = Duration::from_millis(150);
 /// Where Debian keeps the library that makes a process see another wall clock.
 const FAKETIME: &str = "faketime/libfaketimeMT.so.1";
 
@@ -223,36 +230,50 @@ struct Freezing {
 impl Freezing {
     /// Stops an instance in the midst of deliveries until another has claimed one of them, and lets it go on at that moment.
     async fn run(self) -> Result<(), String> {
-        let instance = &self.member.instance;
+        for _ in 0..FREEZE_TRIES {
+            if self.freeze_amid_deliveries().await {
+                self.done.freezes.fetch_add(1, Ordering::Relaxed);
+                sleep(NOTICE).await;
+                self.balancer.hide(self.member.place);
+                let taken = tokio::time::timeout(LEASE + TAKE_OVER, self.n8n.redelivered()).await;
+                if taken.is_ok() {
+                    self.done.takeovers.fetch_add(1, Ordering::Relaxed);
+                    sleep(REST).await;
+                }
+                self.balancer.show(self.member.place);
+                self.thaw();
+                break;
+            }
+            self.thaw();
+        }
+        self.member.frozen.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn thaw(&self) {
+        self.member.instance.signal("CONT");
+    }
+
+    /// Stops the instance; whether it was delivering something.
+    async fn freeze_amid_deliveries(&self) -> bool {
         self.n8n.set_sluggish(true);
         sleep(PILE_UP).await;
-        instance.signal("STOP");
-        self.done.freezes.fetch_add(1, Ordering::Relaxed);
+        self.member.instance.signal("STOP");
         let claims = match self.place.reader().await {
             Ok(mut reader) => reader.claims().await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
-        let own = |owner: &Option<String>| owner.as_ref() == Some(&instance.name);
         let own: Vec<_> = claims
             .into_iter()
-            .filter(|(owner, ..)| own(owner))
-            .map(|(_, execution, attempt)| (execution, attempt))
+            .filter(|claim| claim.owner.as_ref() == Some(&self.member.instance.name))
+            // Older ones were left by the process before.
+            .filter(|claim| claim.lease_end > micros_now() + (LEASE - CALL).as_micros() as i64)
+            .map(|claim| (claim.execution, claim.attempt))
             .collect();
-        let holds = !own.is_empty();
+        let delivers = !own.is_empty();
         self.n8n.hold(own);
         self.n8n.set_sluggish(false);
-        if holds {
-            sleep(NOTICE).await;
-            self.balancer.hide(self.member.place);
-            let taken = tokio::time::timeout(LEASE + TAKE_OVER, self.n8n.redelivered()).await;
-            if taken.is_ok() {
-                self.done.takeovers.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        instance.signal("CONT");
-        self.balancer.show(self.member.place);
-        self.member.frozen.store(false, Ordering::Relaxed);
-        Ok(())
+        delivers
     }
 }
 

@@ -124,6 +124,14 @@ pub(crate) struct AttemptRow {
     pub(crate) finished_at: Option<i64>,
 }
 
+/// A claim of an execution.
+pub(crate) struct Claim {
+    pub(crate) owner: Option<String>,
+    pub(crate) execution: Uuid,
+    pub(crate) attempt: i64,
+    pub(crate) lease_end: i64,
+}
+
 /// Everything that is checked.
 pub(crate) struct Record {
     pub(crate) events: Vec<EventRow>,
@@ -156,12 +164,17 @@ impl Reader {
         )
     }
 
-    /// What each instance is delivering: its name, the execution, the attempt.
-    pub(crate) async fn claims(&mut self) -> Result<Vec<(Option<String>, Uuid, i64)>, String> {
+    /// Every claim, of dead instances too.
+    pub(crate) async fn claims(&mut self) -> Result<Vec<Claim>, String> {
         read!(
             self,
-            "SELECT lease_owner, execution_id, attempts FROM rule_executions WHERE state = 'dispatching'",
-            |row| (row.get(0), row.get(1), row.get(2))
+            "SELECT lease_owner, execution_id, attempts, next_attempt_at FROM rule_executions WHERE state = 'dispatching'",
+            |row| Claim {
+                owner: row.get(0),
+                execution: row.get(1),
+                attempt: row.get(2),
+                lease_end: row.get(3),
+            }
         )
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Outcome {
 }
 
 /// Microseconds since the epoch, by this machine's clock.
-fn micros_now() -> i64 {
+pub(crate) fn micros_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.expect("after 1970").as_micros() as i64
 }

@@ -22,7 +22,7 @@ use run::Callbacks;
 /// How long a delivery is held where another claim is to come in between; less than the server waits for an answer.
 const HELD: Duration = Duration::from_millis(900);
 /// How long all deliveries take while everything is sluggish.
-const SLUGGISH: Duration = Duration::from_millis(700);
+const SLUGGISH: Duration = Duration::from_millis(850);
 
 /// What reached the stand-in, and what was answered to it.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use super::run::run;
 const fn hunt(fault: PlantedFault) -> (&'static str, Kind, usize, u64) {
     match fault {
         PlantedFault::AnswerBeforeCommit => ("answers", Kind::Sqlite, 1, 5),
-        PlantedFault::NoFencing => ("claims", Kind::Postgresql, 3, 15),
+        PlantedFault::NoFencing => ("claims", Kind::Postgresql, 3, 22),
         PlantedFault::NoCooldownLock => ("cooldowns", Kind::Postgresql, 3, 4),
         PlantedFault::SkippedAuditLink => ("chain", Kind::Sqlite, 1, 2),
     }

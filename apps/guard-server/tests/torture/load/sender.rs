@@ -63,8 +63,8 @@ impl Sender {
         let what = match self.dice.below(1000) {
             0..15 => Use::Lock,
             15..30 => Use::Brief,
-            30..38 => Use::Work,
-            38..160 => Use::Burst,
+            30..45 => Use::Work,
+            45..160 => Use::Burst,
             160..500 => Use::Rest,
             _ => Use::None,
         };
