@@ -1,11 +1,8 @@
 //! Building, testing, checking.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
-
+use crate::debian;
 use crate::pgbouncer;
 use crate::postgres_server::{self, Durability, Server};
 use crate::process::{cargo, has_subcommand};
@@ -33,12 +30,9 @@ pub(crate) fn demo(once: bool) -> anyhow::Result<()> {
 
 /// Runs all tests. The summary of the runner comes last.
 pub(crate) fn test() -> anyhow::Result<()> {
-    install_unless(
-        postgres_server::find_programs().is_some(),
-        "PostgreSQL",
-        "postgresql",
-    )?;
-    install_unless(pgbouncer::find().is_some(), "PgBouncer", "pgbouncer")?;
+    // Some tests need a server that they may stop, whichever is configured.
+    debian::install_unless(postgres_server::find_programs().is_some(), "postgresql")?;
+    debian::install_unless(pgbouncer::find().is_some(), "pgbouncer")?;
     let (_server, url) = postgres(Durability::None)?;
     let environment = [(postgres_server::VARIABLE, url.as_str())];
     cargo(&["test", "--workspace", "--doc"], &[])?;
@@ -58,41 +52,11 @@ pub(crate) fn postgres(durability: Durability) -> anyhow::Result<(Option<Server>
         Ok(url) if !url.is_empty() => return Ok((None, url)),
         _ => {}
     }
-    let there = postgres_server::find_programs().is_some();
-    install_unless(there, "PostgreSQL", "postgresql")?;
+    debian::install_unless(postgres_server::find_programs().is_some(), "postgresql")?;
     let server = Server::start(durability).map_err(anyhow::Error::msg)?;
     eprintln!("PostgreSQL for the tests: {}", server.url());
     let url = server.url().to_owned();
     Ok((Some(server), url))
-}
-
-/// Installs a package unless its program is there, where that can be done. Where not, the tests say what to do.
-fn install_unless(there: bool, program: &str, package: &str) -> anyhow::Result<()> {
-    if there || !is_root_on_debian() {
-        return Ok(());
-    }
-    eprintln!("{program} is not there and is installed; this takes a minute, once");
-    apt_get(&["update"])?;
-    apt_get(&["install", "--yes", "--no-install-recommends", package])
-}
-
-fn is_root_on_debian() -> bool {
-    let user = Command::new("id").arg("-u").output();
-    let root = user.is_ok_and(|output| output.stdout.starts_with(b"0"));
-    root && Path::new("/usr/bin/apt-get").exists()
-}
-
-fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new("apt-get")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdout(std::io::stderr())
-        .status()
-        .context("apt-get cannot be run")?;
-    if !status.success() {
-        bail!("`apt-get {}` failed", arguments.join(" "));
-    }
-    Ok(())
 }
 
 /// Brings a database's schema up to date.
@@ -119,6 +83,9 @@ pub(crate) fn all(without_tests: bool) -> anyhow::Result<()> {
                 "clippy",
                 "--workspace",
                 "--all-targets",
+                // Torture is compiled only with its faults.
+                "--features",
+                "guard-server/planted-faults",
                 "--",
                 "--deny",
                 "warnings",

@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod debian;
 #[path = "../../crates/guard-testkit/src/pgbouncer.rs"]
 #[allow(
     dead_code,
@@ -18,6 +19,7 @@ mod pgbouncer;
 mod postgres_server;
 mod process;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -55,6 +57,8 @@ enum Command {
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Kill everything again and again under load, and look for what was lost, done twice or left lying
+    Torture(torture::Torture),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Migrate => ci::migrate(),
         Command::Bench(bench) => bench::run(&bench),
+        Command::Torture(options) => torture::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

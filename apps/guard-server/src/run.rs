@@ -25,6 +25,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// What keeps it from starting.
 pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     logging::start(&settings.log_filter);
+    if let Some(fault) = guard_store::planted_fault().map_err(anyhow::Error::msg)? {
+        tracing::error!(
+            fault = fault.as_str(),
+            "a fault is planted: for tests of the tests only"
+        );
+    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?

@@ -21,6 +21,7 @@ use tracing::instrument;
 use crate::audit::Chain;
 use crate::database::{Session, Sql};
 use crate::error::{is_collision, is_data_error, lacks_partition};
+use crate::planted_fault::{LATE, PlantedFault::AnswerBeforeCommit, is_planted};
 use crate::receipt::{read_consequence, read_receipt};
 use crate::row::micros;
 use crate::store::Store;
@@ -195,7 +196,7 @@ impl Store {
         if locks.is_empty() {
             let mut batch = Batch::new(self, terms, self.clock.now());
             let outcomes = known.decide_all(intakes, &mut batch);
-            let session = if batch.has_no_effects() {
+            let session = if batch.has_no_effects() && !is_planted(AnswerBeforeCommit) {
                 self.database.begin_single().await?
             } else {
                 self.database.begin().await?
@@ -229,6 +230,10 @@ impl Store {
         batch.write_effects(&mut session).await?;
         let place = self.next_place(&mut chain);
         let written = match batch.write_record(&mut session, place, assumed).await {
+            Ok(Some(head)) if is_planted(AnswerBeforeCommit) => {
+                tokio::spawn(async { (tokio::time::sleep(LATE).await, session.commit().await) });
+                Ok(Some(head))
+            }
             Ok(Some(head)) => session.commit().await.map(|()| Some(head)),
             Ok(None) => session.give_up(None).await,
             Err(error) => Err(session.explain(error)),

@@ -152,8 +152,12 @@ impl Store {
         } else {
             // A session that died in silence must not hold its locks until TCP notices, which takes hours. Poolers have a
             // setting of their own, and refuse this one.
+            // Whoever waits for a lock longer than its client does is an orphan, and holds locks itself.
             let longest = settings.timeout.as_millis().to_string();
-            options = options.options([("idle_in_transaction_session_timeout", longest)]);
+            options = options.options([
+                ("idle_in_transaction_session_timeout", &longest),
+                ("lock_timeout", &longest),
+            ]);
         }
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
