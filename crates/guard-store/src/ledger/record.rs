@@ -49,10 +49,11 @@ impl<'a> Batch<'a> {
     /// Whether there is nothing to write but the record.
     pub(super) fn has_no_effects(&self) -> bool {
         self.entries.iter().all(|entry| {
+            let claim = entry.verdict.claim.as_ref();
             entry.intake.key.is_none()
                 && entry.execution.is_none()
                 && entry.escalation.is_none()
-                && entry.verdict.claim.is_none()
+                && claim.is_none_or(|claim| claim.until.is_none())
                 && entry.verdict.windows.is_empty()
         })
     }
