@@ -168,6 +168,7 @@ pub async fn build(
         },
         &CommitterSettings {
             timeout: settings.database_timeout,
+            lanes: store.lanes(),
             ..CommitterSettings::default()
         },
         wake.clone(),

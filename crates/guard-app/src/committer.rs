@@ -1,4 +1,7 @@
 //! Group commit: what arrived while the previous commit was running is committed in one transaction.
+//!
+//! What has a past is decided in the order of its arrival, by one task. Where the database commits several transactions at once,
+//! other tasks commit what has none meanwhile.
 
 mod task;
 
@@ -7,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +43,8 @@ pub struct CommitterSettings {
     pub queue: usize,
     /// How many intakes one transaction takes.
     pub batch: usize,
+    /// How many tasks commit what has no past, beside the one that commits what has one; with none, that one commits all.
+    pub lanes: usize,
     /// How long an intake waits for its commit, and a commit for the database.
     pub timeout: Duration,
 }
@@ -48,6 +54,7 @@ impl Default for CommitterSettings {
         Self {
             queue: 8192,
             batch: 512,
+            lanes: 0,
             timeout: Duration::from_secs(5),
         }
     }
@@ -72,10 +79,13 @@ impl Claim {
     }
 }
 
-/// Hands intakes to the one task that commits.
+/// Hands intakes to the tasks that commit.
 #[derive(Clone)]
 pub struct Committer {
-    jobs: mpsc::Sender<Job>,
+    /// To the task that keeps the order.
+    ordered: mpsc::Sender<Job>,
+    /// To whoever is free.
+    free: mpsc::Sender<Job>,
     timeout: Duration,
 }
 
@@ -99,8 +109,8 @@ impl Pending {
 }
 
 impl Committer {
-    /// A committer and the task that does its work: run it beside everything else. The task ends when `stop` is
-    /// cancelled and everything that waited has been committed.
+    /// A committer and what does its work: run it beside everything else. It ends when `stop` is cancelled and everything
+    /// that waited has been committed.
     pub fn new(
         ledger: Arc<dyn Ledger>,
         rules: Arc<RuleBook>,
@@ -109,9 +119,9 @@ impl Committer {
         wake_dispatcher: Arc<Notify>,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let (sender, jobs) = mpsc::channel(settings.queue);
+        let (ordered, jobs) = mpsc::channel(settings.queue);
         let task = Task {
-            jobs,
+            jobs: Arc::new(Mutex::new(jobs)),
             ledger,
             rules,
             terms,
@@ -119,16 +129,22 @@ impl Committer {
             timeout: settings.timeout,
             wake_dispatcher,
         };
-        (
-            Self {
-                jobs: sender,
-                timeout: settings.timeout,
-            },
-            task.run(stop),
-        )
+        let (mut tasks, mut free) = (vec![task.clone()], ordered.clone());
+        if settings.lanes > 0 {
+            let (sender, jobs) = mpsc::channel(settings.queue);
+            free = sender;
+            let jobs = Arc::new(Mutex::new(jobs));
+            tasks.extend((0..settings.lanes).map(|_| task.sharing(jobs.clone())));
+        }
+        let committer = Self {
+            ordered,
+            free,
+            timeout: settings.timeout,
+        };
+        (committer, run_all(tasks, stop))
     }
 
-    /// Hands an intake over, in the order of the calls. The time that the whole commit may take begins here.
+    /// Hands an intake over, in the order of the calls if it has a past. The time that the whole commit may take begins here.
     ///
     /// # Errors
     /// [`CommitError::Overloaded`] or [`CommitError::Stopping`]; nothing is written then.
@@ -141,7 +157,12 @@ impl Committer {
             reply,
             claim: claim.clone(),
         };
-        match tokio::time::timeout_at(deadline, self.jobs.send(job)).await {
+        let jobs = if job.intake.has_a_past() {
+            &self.ordered
+        } else {
+            &self.free
+        };
+        match tokio::time::timeout_at(deadline, jobs.send(job)).await {
             Err(_) => Err(CommitError::Overloaded),
             Ok(Err(_)) => Err(CommitError::Stopping),
             Ok(Ok(())) => Ok(Pending {
@@ -149,6 +170,21 @@ impl Committer {
                 claim,
                 deadline,
             }),
+        }
+    }
+}
+
+/// Runs tasks side by side until all have ended. If one breaks off, so does this.
+async fn run_all(tasks: Vec<Task>, stop: CancellationToken) {
+    let mut running = JoinSet::new();
+    for task in tasks {
+        running.spawn(task.run(stop.clone()));
+    }
+    while let Some(ended) = running.join_next().await {
+        if let Err(broken) = ended
+            && let Ok(panic) = broken.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
 }

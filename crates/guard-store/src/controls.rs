@@ -91,7 +91,7 @@ impl Store {
         change: impl FnOnce(&mut Vec<Pause>) + Send,
     ) -> Result<Vec<Pause>, StorageError> {
         let mut transaction = self.database.begin().await?;
-        let mut chain = self.chain.lock().await;
+        let mut chain = self.chain().await;
         transaction.take_lock(WholeLock::Control).await?;
         let mut pauses = read_control(&mut transaction, tenant).await?.pauses;
         change(&mut pauses);

@@ -84,11 +84,13 @@ impl Ledger for Store {
         events: &[(TenantId, EventId)],
     ) -> Result<Vec<Option<Receipt>>, StorageError> {
         let mut session = self.database.begin().await?;
-        let mut chain = self.chain.lock().await;
+        let mut chains = self.every_chain().await;
         // What is not there after this was not recorded, and will not be.
-        chain
-            .settle(&mut session, self.clock.as_ref(), self.random.as_ref())
-            .await?;
+        for chain in &mut chains {
+            chain
+                .settle(&mut session, self.clock.as_ref(), self.random.as_ref())
+                .await?;
+        }
         let mut receipts = Vec::with_capacity(events.len());
         for (tenant, event) in events {
             let mut receipt = read_receipt(&mut session, tenant, *event).await?;
@@ -98,7 +100,9 @@ impl Ledger for Store {
             receipts.push(receipt);
         }
         session.commit().await?;
-        chain.settled();
+        for chain in &mut chains {
+            chain.settled();
+        }
         Ok(receipts)
     }
 
@@ -201,12 +205,12 @@ impl Store {
             } else {
                 self.database.begin().await?
             };
-            let chain = self.chain.lock().await;
+            let chain = self.free_chain().await;
             return self.write(session, chain, &batch, assumed, outcomes).await;
         }
         let mut session = self.database.begin().await?;
         // Whoever has the chain may wait for locks of the database, never the other way round.
-        let chain = self.chain.lock().await;
+        let chain = self.chain().await;
         locks.take(&mut session).await?;
         // Who waited for a lock decides by the time after it.
         let now = self.clock.now();

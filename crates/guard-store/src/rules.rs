@@ -26,7 +26,7 @@ impl RuleStore for Store {
         actor: &Actor,
     ) -> Result<Published, StorageError> {
         let mut transaction = self.database.begin().await?;
-        let mut chain = self.chain.lock().await;
+        let mut chain = self.chain().await;
         transaction.take_lock(WholeLock::Control).await?;
         let live = read_control(&mut transaction, tenant).await?.live_revision;
         let digest = content_digest(rules);

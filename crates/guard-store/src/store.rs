@@ -12,7 +12,7 @@ use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::Chain;
 use crate::controls::Control;
@@ -26,6 +26,8 @@ static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres
 const READERS: u32 = 4;
 /// Statements that a connection to SQLite keeps prepared: those that insert have one for each number of rows.
 const STATEMENTS: usize = 256;
+/// How many commits PostgreSQL does at once of what may be done in any order: while one waits for the disk, the next is written.
+pub(crate) const LANES: usize = 2;
 /// Connections to PostgreSQL: one commits, one claims, the others answer queries and callbacks.
 const POSTGRES_CONNECTIONS: u32 = 10;
 
@@ -52,7 +54,8 @@ pub struct Store {
     pub(crate) database: Database,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
-    pub(crate) chain: Mutex<Chain>,
+    /// The chains that this process writes: one for what is done in order, one for each commit beside that.
+    chains: [Mutex<Chain>; 1 + LANES],
     /// What operators switch, as it was when this process last looked; the database says with each commit whether it holds.
     pub(crate) controls: std::sync::Mutex<HashMap<TenantId, Arc<Control>>>,
     pub(crate) settings: StoreSettings,
@@ -65,15 +68,47 @@ impl Store {
         random: Arc<dyn Random>,
         settings: StoreSettings,
     ) -> Self {
-        let chain = Mutex::new(Chain::begin(clock.as_ref(), random.as_ref()));
+        let chain = |_| Mutex::new(Chain::begin(clock.as_ref(), random.as_ref()));
+        let chains = std::array::from_fn(chain);
         Self {
             database,
             clock,
             random,
-            chain,
+            chains,
             controls: std::sync::Mutex::default(),
             settings,
         }
+    }
+
+    /// The chain of what is done in order.
+    pub(crate) async fn chain(&self) -> MutexGuard<'_, Chain> {
+        let [first, ..] = &self.chains;
+        first.lock().await
+    }
+
+    /// A chain of what may be done beside that.
+    pub(crate) async fn free_chain(&self) -> MutexGuard<'_, Chain> {
+        let [_, beside @ ..] = &self.chains;
+        let free = beside.iter().find_map(|chain| chain.try_lock().ok());
+        match free {
+            Some(chain) => chain,
+            None => self.chain().await,
+        }
+    }
+
+    /// Every chain, once nobody writes any.
+    pub(crate) async fn every_chain(&self) -> Vec<MutexGuard<'_, Chain>> {
+        let mut every = Vec::with_capacity(self.chains.len());
+        for chain in &self.chains {
+            every.push(chain.lock().await);
+        }
+        every
+    }
+
+    /// How many commits of what has no past are done at once, beside those in order. SQLite has one writer.
+    #[must_use]
+    pub const fn lanes(&self) -> usize {
+        if self.database.is_shared() { LANES } else { 0 }
     }
 
     /// Opens an SQLite file, creates it if it is not there, and brings its schema up to date.

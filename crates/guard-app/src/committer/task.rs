@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guard_domain::DecisionKind;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommitError, Job, Reply};
@@ -21,9 +21,11 @@ pub(super) const MAX_EVALUATIONS: usize = 3;
 /// How long to wait before looking again for what may have been committed.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The one task that commits.
+/// A task that commits.
+#[derive(Clone)]
 pub(super) struct Task {
-    pub(super) jobs: mpsc::Receiver<Job>,
+    /// What waits, for this task and those that share it.
+    pub(super) jobs: Arc<Mutex<mpsc::Receiver<Job>>>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) rules: Arc<RuleBook>,
     pub(super) terms: CommitTerms,
@@ -33,17 +35,19 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    /// A task that does the same for other jobs.
+    pub(super) fn sharing(&self, jobs: Arc<Mutex<mpsc::Receiver<Job>>>) -> Self {
+        Self {
+            jobs,
+            ..self.clone()
+        }
+    }
+
+    pub(super) async fn run(self, stop: CancellationToken) {
         let mut jobs = Vec::with_capacity(self.batch);
         loop {
-            let taken = tokio::select! {
-                taken = self.jobs.recv_many(&mut jobs, self.batch) => taken,
-                () = stop.cancelled(), if !self.jobs.is_closed() => {
-                    self.jobs.close();
-                    continue;
-                }
-            };
-            if taken == 0 {
+            self.take(&mut jobs, &stop).await;
+            if jobs.is_empty() {
                 return;
             }
             // Who has given up meanwhile was told that nothing is written.
@@ -52,6 +56,19 @@ impl Task {
                 let (intakes, replies) = jobs.drain(..).map(|job| (job.intake, job.reply)).unzip();
                 self.commit(intakes, replies).await;
             }
+        }
+    }
+
+    /// Takes what waits; nothing if that was all, and no more will come.
+    async fn take(&self, jobs: &mut Vec<Job>, stop: &CancellationToken) {
+        let mut waiting = self.jobs.lock().await;
+        let taken = tokio::select! {
+            taken = waiting.recv_many(jobs, self.batch) => taken,
+            () = stop.cancelled(), if !waiting.is_closed() => 0,
+        };
+        if taken == 0 {
+            waiting.close();
+            waiting.recv_many(jobs, self.batch).await;
         }
     }
 

@@ -94,6 +94,7 @@ fn start(
             queue: 100,
             batch: 10,
             timeout: Duration::from_secs(5),
+            ..CommitterSettings::default()
         },
         Arc::default(),
         stop.clone(),
@@ -282,5 +283,95 @@ async fn an_intake_that_stays_outdated_is_given_up() {
     assert_eq!(
         commit(&committer, 1).await.err(),
         Some(CommitError::Unavailable)
+    );
+}
+
+/// A ledger that notes whether commits run side by side, and which intakes with a key came in which order.
+#[derive(Default)]
+struct Lanes {
+    under_way: Mutex<usize>,
+    most: Mutex<usize>,
+    keyed: Mutex<Vec<EventId>>,
+}
+
+#[async_trait]
+impl Ledger for Lanes {
+    async fn commit(
+        &self,
+        batch: &[Intake],
+        _: &CommitTerms,
+    ) -> Result<Vec<CommitOutcome>, StorageError> {
+        {
+            let mut under_way = self.under_way.lock().unwrap();
+            *under_way += 1;
+            let mut most = self.most.lock().unwrap();
+            *most = under_way.max(*most);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let with_past = batch.iter().filter(|intake| intake.has_a_past());
+        let ids: Vec<_> = with_past.map(|intake| intake.event_id).collect();
+        assert!(
+            ids.is_empty() || ids.len() == batch.len(),
+            "what has a past is committed apart"
+        );
+        self.keyed.lock().unwrap().extend(ids);
+        *self.under_way.lock().unwrap() -= 1;
+        Ok(recorded(batch))
+    }
+
+    async fn find_receipts(
+        &self,
+        events: &[(TenantId, EventId)],
+    ) -> Result<Vec<Option<Receipt>>, StorageError> {
+        Ok(vec![None; events.len()])
+    }
+
+    async fn forget_expired(&self, _: u32) -> Result<u64, StorageError> {
+        Ok(0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_a_past_keeps_its_order_beside_what_has_none() {
+    let ledger = Arc::new(Lanes::default());
+    let stop = CancellationToken::new();
+    let (committer, task) = Committer::new(
+        ledger.clone(),
+        Arc::new(RuleBook::new(Arc::new(NoRules))),
+        CommitTerms::default(),
+        &CommitterSettings {
+            batch: 3,
+            lanes: 2,
+            ..CommitterSettings::default()
+        },
+        Arc::default(),
+        stop.clone(),
+    );
+    let task = tokio::spawn(task);
+    let (mut pending, mut expected) = (Vec::new(), Vec::new());
+    for n in 0..40 {
+        let mut intake = intake(n);
+        if n % 2 == 0 {
+            intake.key = Some(crate::ports::IdempotencyKey {
+                key: n.to_string(),
+                body_sha256: [n; 32],
+            });
+            expected.push(intake.event_id);
+        }
+        pending.push(committer.enqueue(intake).await.unwrap());
+    }
+    stop.cancel();
+    for pending in pending {
+        assert!(matches!(
+            pending.outcome().await,
+            Ok(CommitOutcome::Recorded(_))
+        ));
+    }
+    task.await.unwrap();
+    assert_eq!(*ledger.keyed.lock().unwrap(), expected);
+    assert_eq!(
+        *ledger.most.lock().unwrap(),
+        3,
+        "one in order, two beside it"
     );
 }

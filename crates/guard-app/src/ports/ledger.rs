@@ -33,6 +33,21 @@ pub struct Intake {
     pub origin: Origin,
 }
 
+impl Intake {
+    /// Whether what was recorded before has a say in what is decided about it: a key, a cooldown, a playbook under way, or the
+    /// matches of a window. What has no past can be decided in any order.
+    #[must_use]
+    pub fn has_a_past(&self) -> bool {
+        let mut found = self
+            .evaluation
+            .matches
+            .iter()
+            .chain(&self.evaluation.shadows);
+        self.key.is_some()
+            || found.any(|found| self.rules.holds_back(found) || found.window_value.is_some())
+    }
+}
+
 /// The sender's key for a request: repeating the request with it has no further effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {

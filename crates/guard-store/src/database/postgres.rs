@@ -11,6 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::unavailable;
+use crate::store::LANES;
 
 /// The part of the time of a transaction that a connection may take for its first answer before it is given up.
 const SILENCE: u32 = 3;
@@ -22,25 +23,28 @@ pub(crate) struct PgDatabase {
     pub(crate) timeout: Duration,
     /// A pooler in transaction mode is between: statements are not prepared, and each is in a transaction.
     pub(crate) pooled: bool,
-    /// The connection of [`PgDatabase::begin_single`], while nobody uses it.
+    /// The connections of [`PgDatabase::begin_single`], while nobody uses them.
     pub(crate) kept: Arc<Kept>,
 }
 
-/// A connection, and when it was used last.
+/// Connections, and when each was used last.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<Option<(PoolConnection<Postgres>, Instant)>>);
+pub(crate) struct Kept(Mutex<Vec<(PoolConnection<Postgres>, Instant)>>);
 
 /// A connection that was used within this time is taken to be good; another one is asked first.
 const FRESH: Duration = Duration::from_secs(1);
 
 impl Kept {
     fn take(&self) -> Option<(PoolConnection<Postgres>, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn put(&self, connection: PoolConnection<Postgres>) {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some((connection, Instant::now()));
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each lane of the committer uses one; what a look-up or a bisection used besides goes back to the pool.
+        if kept.len() < LANES {
+            kept.push((connection, Instant::now()));
+        }
     }
 }
 
@@ -59,8 +63,8 @@ impl PgDatabase {
         Ok(session)
     }
 
-    /// A connection for one statement that is a transaction of its own: always the same one, which is not asked first if it was
-    /// used a moment ago.
+    /// A connection for one statement that is a transaction of its own: always one of the same few, which is not asked first if
+    /// it was used a moment ago.
     pub(super) async fn begin_single(&self) -> Result<PgSession, StorageError> {
         if self.pooled {
             return self.begin().await;
@@ -80,7 +84,9 @@ impl PgDatabase {
 
     /// Closes every connection; what is open is finished first.
     pub(super) async fn close(&self) {
-        drop(self.kept.take());
+        while let Some(kept) = self.kept.take() {
+            drop(kept);
+        }
         self.pool.close().await;
     }
 

@@ -20,7 +20,7 @@ impl Store {
         actor: &Actor,
     ) -> Result<CancelOutcome, StorageError> {
         let mut transaction = self.database.begin().await?;
-        let mut chain = self.chain.lock().await;
+        let mut chain = self.chain().await;
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return transaction.give_up(CancelOutcome::NotFound).await;
         };
@@ -61,7 +61,7 @@ impl Store {
         actor: &Actor,
     ) -> Result<RedriveOutcome, StorageError> {
         let mut transaction = self.database.begin().await?;
-        let mut chain = self.chain.lock().await;
+        let mut chain = self.chain().await;
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return transaction.give_up(RedriveOutcome::NotFound).await;
         };
