@@ -108,6 +108,50 @@ async fn a_commit_that_is_still_under_way_is_waited_for() {
 }
 
 #[tokio::test]
+async fn what_was_looked_for_in_vain_is_not_recorded_afterwards() {
+    let database = TestDatabase::create().await;
+    let [world] = instances::<1>(&database).await;
+    world.publish(guard_testkit::contract::RULES).await;
+    // From the second time on, the server has all of it at once.
+    let first = world
+        .intake(&event_body("user_offboarding", "low", "{}"), None)
+        .await;
+    recorded(&world.commit(&[first]).await[0]);
+    let mut other = database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let intake = world
+        .intake(&event_body("user_offboarding", "low", "{}"), None)
+        .await;
+    assert!(!intake.has_a_past(), "its commit is one statement");
+    let terms = World::<Store>::terms();
+    let commit = world.store.commit(std::slice::from_ref(&intake), &terms);
+    let cut_off = tokio::time::timeout(Duration::from_millis(500), commit).await;
+    assert!(cut_off.is_err(), "{cut_off:?}");
+    let asked = [(intake.tenant.clone(), intake.event_id)];
+    assert_eq!(world.store.find_receipts(&asked).await.unwrap(), [None]);
+    // The server goes on with the statement, whose client has gone.
+    other.close().await.unwrap();
+    let mut watcher = database.connect().await;
+    let busy = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()";
+    while sqlx::query_scalar::<_, i64>(busy)
+        .fetch_one(&mut watcher)
+        .await
+        .unwrap()
+        > 0
+    {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(world.store.find_receipts(&asked).await.unwrap(), [None]);
+    // The same again, under the same ids.
+    let outcomes = world.commit(&[intake]).await;
+    recorded(&outcomes[0]);
+}
+
+#[tokio::test]
 async fn a_row_that_postgres_refuses_does_not_take_the_others_down() {
     let database = TestDatabase::create().await;
     let [world] = instances::<1>(&database).await;
