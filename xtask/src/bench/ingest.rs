@@ -13,6 +13,9 @@ pub(crate) struct Ingest {
     /// How long each closed loop lasts, in seconds
     #[arg(long, default_value_t = 10)]
     closed: u32,
+    /// Compare instead the closed loop on an empty database with that on one that holds so many events, for example 5000000
+    #[arg(long, value_name = "EVENTS")]
+    filled: Option<u64>,
     /// Measure only one database
     #[arg(long, value_parser = ["sqlite", "postgresql"])]
     database: Option<String>,
@@ -24,10 +27,12 @@ pub(crate) struct Ingest {
 pub(crate) fn run(options: &Ingest) -> anyhow::Result<()> {
     let (_server, url) = ci::postgres(Durability::Full)?;
     let (closed, open) = (options.closed.to_string(), options.open.to_string());
+    let filled = options.filled.unwrap_or(0).to_string();
     let environment = [
         (postgres_server::VARIABLE, url.as_str()),
         ("GUARD_BENCH_CLOSED_SECONDS", closed.as_str()),
         ("GUARD_BENCH_OPEN_SECONDS", open.as_str()),
+        ("GUARD_BENCH_FILLED", filled.as_str()),
         (
             "GUARD_BENCH_DATABASE",
             options.database.as_deref().unwrap_or_default(),

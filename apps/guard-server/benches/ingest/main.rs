@@ -15,6 +15,7 @@
     reason = "a benchmark"
 )]
 
+mod filled;
 mod floor;
 mod load;
 mod rules;
@@ -33,6 +34,9 @@ const CONNECTIONS: usize = 64;
 /// Of so many events one triggers a playbook: 0.2 %.
 const TRIGGERS_EVERY: u64 = 500;
 
+/// Nobody waits for n8n.
+const NO_WAIT: [(&str, &str); 1] = [("NEURAL_GUARD__EXECUTOR__ACK_WAIT", "0")];
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(place) = arguments.iter().position(|argument| argument == "--floor") {
@@ -46,9 +50,11 @@ fn main() {
         let text = std::env::var(name).ok();
         Duration::from_secs(text.and_then(|text| text.parse().ok()).unwrap_or(default))
     };
+    let filled = std::env::var("GUARD_BENCH_FILLED").ok();
     let plan = Plan {
         closed: seconds("GUARD_BENCH_CLOSED_SECONDS", 10),
         open: seconds("GUARD_BENCH_OPEN_SECONDS", 20),
+        filled: filled.and_then(|text| text.parse().ok()).unwrap_or(0),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(plan.run());
@@ -57,6 +63,8 @@ fn main() {
 struct Plan {
     closed: Duration,
     open: Duration,
+    /// How many events there are already when a database that has been in use is measured; 0 for not at all.
+    filled: u64,
 }
 
 impl Plan {
@@ -70,6 +78,10 @@ impl Plan {
             if !only.is_empty() && !name(postgres).eq_ignore_ascii_case(&only) {
                 continue;
             }
+            if self.filled > 0 {
+                self.compare_filled(postgres).await;
+                continue;
+            }
             let floor = self.closed_floor(postgres).await;
             let guard = self.guard(postgres).await;
             println!(
@@ -78,6 +90,26 @@ impl Plan {
                 guard / floor
             );
         }
+    }
+
+    /// The closed loop on an empty database and on one that has been in use, in turn.
+    async fn compare_filled(&self, postgres: bool) {
+        let n8n = StandIn::start().await;
+        let mut rates = Vec::new();
+        for filled in [0, self.filled] {
+            let place = Place::make(postgres).await;
+            let subject = Subject::guard(&place.url, n8n.address(), &NO_WAIT);
+            if filled > 0 {
+                filled::fill(&place.url, filled).await;
+            }
+            let name = format!("guard on {} with {filled} events", name(postgres));
+            rates.push(self.closed_loop(&name, &subject).await);
+        }
+        println!(
+            "| {} | of the empty one | {:.2} | | | | | | |",
+            name(postgres),
+            rates[1] / rates[0]
+        );
     }
 
     async fn closed_floor(&self, postgres: bool) -> f64 {
@@ -92,11 +124,7 @@ impl Plan {
         let database = name(postgres);
         let place = Place::make(postgres).await;
         let n8n = StandIn::start().await;
-        let subject = Subject::guard(
-            &place.url,
-            n8n.address(),
-            &[("NEURAL_GUARD__EXECUTOR__ACK_WAIT", "0")],
-        );
+        let subject = Subject::guard(&place.url, n8n.address(), &NO_WAIT);
         subject.print_idle(database).await;
         let throughput = self
             .closed_loop(&format!("guard on {database}"), &subject)

@@ -108,7 +108,7 @@ pub struct ExecutionDetail {
 pub struct AuditRecord {
     /// Its id.
     pub id: AuditId,
-    /// The chain it belongs to: one for each start of a process.
+    /// The chain it belongs to: a process begins one or two when it starts, and another when a commit is not heard of.
     pub chain: Uuid,
     /// Its link in the chain: one for each commit, from 1.
     pub link: u64,
