@@ -1,5 +1,6 @@
 //! The floor: an axum handler that reads the event and inserts it, with group commit, and does nothing else.
 
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use axum::Router;
@@ -16,6 +17,21 @@ use tokio::sync::{mpsc, oneshot};
 type Job = (EventId, Event, oneshot::Sender<()>);
 
 const TABLE: &str = "CREATE TABLE floor (event_id {id} PRIMARY KEY, source TEXT NOT NULL, severity TEXT NOT NULL, body TEXT NOT NULL)";
+
+/// How many rows one statement of SQLite takes at most, as in the server.
+const MANY: usize = 32;
+
+/// The statement of SQLite for a number of rows.
+fn many(rows: usize) -> &'static str {
+    static TEXTS: [OnceLock<String>; MANY] = [const { OnceLock::new() }; MANY];
+    let row = "(?, ?, ?, ?)";
+    TEXTS[rows - 1].get_or_init(|| {
+        format!(
+            "INSERT OR FAIL INTO floor VALUES {}",
+            vec![row; rows].join(",")
+        )
+    })
+}
 
 enum Database {
     Sqlite(SqlitePool),
@@ -100,14 +116,16 @@ impl Database {
         match self {
             Self::Sqlite(pool) => {
                 let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-                for (id, event, _) in batch {
-                    sqlx::query("INSERT INTO floor VALUES (?1, ?2, ?3, ?4)")
-                        .bind(id.as_uuid())
-                        .bind(event.source().as_str())
-                        .bind(event.severity().as_str())
-                        .bind(event.body())
-                        .execute(&mut *transaction)
-                        .await?;
+                for batch in batch.chunks(MANY) {
+                    let mut query = sqlx::query(many(batch.len()));
+                    for (id, event, _) in batch {
+                        query = query
+                            .bind(id.as_uuid())
+                            .bind(event.source().as_str())
+                            .bind(event.severity().as_str())
+                            .bind(event.body());
+                    }
+                    query.execute(&mut *transaction).await?;
                 }
                 transaction.commit().await
             }

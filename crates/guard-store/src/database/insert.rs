@@ -60,7 +60,9 @@ pub(crate) const MANY: usize = 32;
 macro_rules! insert {
     ($into:literal, $row:literal, $arrays:literal, $tail:literal) => {
         $crate::database::Insert {
-            head: concat!("INSERT INTO ", $into, " VALUES "),
+            // Who meets an error here gives the transaction up. SQLite would be ready to undo the statement alone, and for that
+            // copy every page before it changes it.
+            head: concat!("INSERT OR FAIL INTO ", $into, " VALUES "),
             row: $row,
             tail: concat!(" ", $tail),
             postgres: concat!(
