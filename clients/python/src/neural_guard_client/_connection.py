@@ -36,7 +36,7 @@ class Connection:
         verify: Union[bool, ssl.SSLContext],
         transport: Optional[httpx.MockTransport],
     ) -> "Connection":
-        """Reads the certificates now: it takes tens of milliseconds, and would stop an event loop."""
+        """Reads the certificates now: that takes a while, for which an event loop would stop."""
         try:
             verify = httpx.create_ssl_context(verify=verify)
         except Exception as error:
