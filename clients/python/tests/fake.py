@@ -50,7 +50,11 @@ class Fake:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    self.close_connection = True
+                    return
                 reply = fake._next(Seen(time.monotonic(), dict(self.headers), body))
                 time.sleep(reply.seconds)
                 try:

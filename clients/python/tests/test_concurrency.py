@@ -37,7 +37,7 @@ def test_two_hundred_at_once(fake: Start) -> None:
     server = fake()
 
     async def run() -> None:
-        async with NeuralGuardClient(server.url, KEY) as client:
+        async with NeuralGuardClient(server.url, KEY, total_timeout=60) as client:
             calls = [client.send_event("backup_failed", "high", {"n": n}) for n in range(200)]
             await asyncio.gather(*calls)
             assert await client.flush(10)
