@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod debian;
+mod n8n;
 #[path = "../../crates/guard-testkit/src/pgbouncer.rs"]
 #[allow(
     dead_code,
@@ -54,6 +55,9 @@ enum Command {
     Tidy,
     /// Bring a database's schema up to date; the database is that of the configuration and of DATABASE_URL
     Migrate,
+    /// The playbooks for n8n, and an n8n of our own to run them
+    #[command(subcommand)]
+    N8n(n8n::N8n),
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
         Command::Ci { without_tests } => ci::all(without_tests),
         Command::Tidy => tidy::run(),
         Command::Migrate => ci::migrate(),
+        Command::N8n(n8n) => n8n::run(&n8n),
         Command::Bench(bench) => bench::run(&bench),
         Command::Torture(options) => torture::run(&options),
     };
