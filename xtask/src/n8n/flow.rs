@@ -91,7 +91,7 @@ const INPUT: &str = r"={{ (() => {
     if (value === undefined || value === null) return 0;
     return Number.isInteger(value) && value >= 0 && value < 1000000 ? value : wrong(name, 'is not a count');
   };
-  const setting = (read, otherwise) => { try { return read() || otherwise; } catch { return otherwise; } };
+  const setting = (read, otherwise) => { try { return read() || otherwise; } catch (error) { return otherwise; } };
   const sentinel = setting(() => $vars.SENTINEL_URL, setting(() => $env.SENTINEL_URL, 'http://127.0.0.1:8000'));
   const given = PLAYBOOK;
   return {
@@ -353,7 +353,7 @@ pub(crate) fn error_workflow() -> Value {
 }
 
 const GUARD_EVENTS: &str = r"={{ (() => {
-  const setting = (read, otherwise) => { try { return read() || otherwise; } catch { return otherwise; } };
+  const setting = (read, otherwise) => { try { return read() || otherwise; } catch (error) { return otherwise; } };
   return setting(() => $vars.NEURAL_GUARD_URL, setting(() => $env.NEURAL_GUARD_URL, 'http://127.0.0.1:3000')).replace(/\/+$/, '');
 })() }}/events";
 

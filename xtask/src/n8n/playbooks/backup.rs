@@ -36,7 +36,7 @@ pub(crate) const RECOVERY: Playbook = Playbook {
     ],
     message: "'Backup ' + $('Run the backup').last().json.body.file + ' was made again and verified (' + $json.body.size_bytes + ' bytes)'",
     data: "{ file: $('Run the backup').last().json.body.file, size_bytes: $json.body.size_bytes, verified: true, \
-           tries: [0, 1, 2].filter((run) => { try { return $('Run the backup').all(0, run).length } catch { return false } }).length }",
+           tries: [0, 1, 2].filter((run) => { try { return $('Run the backup').all(0, run).length } catch (error) { return false } }).length }",
 };
 
 pub(crate) const DISCARD: Playbook = Playbook {
