@@ -17,7 +17,7 @@ pub(crate) const FAILSAFE: Playbook = Playbook {
             name: "Fail over",
             method: "POST",
             path: "/services/{{ encodeURIComponent(@.service) }}/failover",
-            body: Some("{ host: @.host, reason: @.reason }"),
+            body: Some("{ host: @.host ?? undefined, reason: @.reason }"),
             undone: "@.service + ' could not be moved to its standby'",
             ..STEP
         },
@@ -51,7 +51,7 @@ pub(crate) const FAILBACK: Playbook = Playbook {
             name: "Fail back",
             method: "POST",
             path: "/services/{{ encodeURIComponent(@.service) }}/failback",
-            body: Some("{ host: @.host }"),
+            body: Some("{ host: @.host ?? undefined }"),
             undone: "@.service + ' could not be moved back'",
             ..STEP
         },

@@ -32,8 +32,8 @@ pub(crate) const CHECK: Playbook = Playbook {
             ..STEP
         },
     ],
-    message: "$json.body.checked + ' files were checked, ' + ($json.body.changed.length ? $json.body.changed.length + ' have changed: ' \
-              + $json.body.changed.slice(0, 5).join(', ') + ($json.body.changed.length > 5 ? ' and more' : '') : 'none has changed')",
+    message: "$json.body.checked + ' files were checked, ' + ($json.body.changed.length ? $json.body.changed.length + ' changed: ' \
+              + $json.body.changed.slice(0, 5).join(', ') + ($json.body.changed.length > 5 ? ' and more' : '') : 'none changed')",
     data: "{ check_id: $json.body.check_id, host: @.host, checked: $json.body.checked, changed: $json.body.changed.slice(0, 100), \
            changed_count: $json.body.changed.length }",
 };

@@ -17,7 +17,7 @@ pub(crate) const REMEDIATION: Playbook = Playbook {
             name: "Restart the service",
             method: "POST",
             path: "/services/{{ encodeURIComponent(@.service) }}/restart",
-            body: Some("{ host: @.host, reason: @.reason }"),
+            body: Some("{ host: @.host ?? undefined, reason: @.reason }"),
             undone: "@.service + ' could not be restarted'",
             ..STEP
         },
@@ -52,7 +52,7 @@ pub(crate) const RESTORE: Playbook = Playbook {
             name: "Restore the service",
             method: "POST",
             path: "/services/{{ encodeURIComponent(@.service) }}/restore",
-            body: Some("{ host: @.host }"),
+            body: Some("{ host: @.host ?? undefined }"),
             undone: "@.service + ' could not be restored'",
             ..STEP
         },
