@@ -110,8 +110,17 @@ const FAILED: &str = r"={{ (() => {
   const why = !code ? 'Sentinel cannot be reached' + detail($json.error?.message ?? $json.error)
     : code >= 200 && code < 300 ? OTHERWISE
     : 'Sentinel answered ' + code + detail($json.body?.detail);
-  return { status: 'failed', message: UNDONE + ': ' + why, data: { step: 'STEP', status_code: code ?? null, tries: $runIndex + 1 } };
+  const tries = $prevNode.runIndex + 1;
+  const message = UNDONE + ': ' + why + (tries > 1 ? ' (' + tries + ' tries)' : '');
+  return { status: 'failed', message, data: { step: 'STEP', status_code: code ?? null, tries } };
 })() }}";
+
+/// What is reported when something has a shape that nobody thought of.
+const BROKE_OFF: &str = r"={{ ({
+  status: 'failed',
+  message: 'The workflow broke off at its node ' + $prevNode.name + ': what it was given has an unexpected shape',
+  data: { node: $prevNode.name },
+}) }}";
 
 impl Playbook {
     /// The workflow, as n8n imports it.
@@ -130,9 +139,17 @@ impl Playbook {
             "={{{{ ({{ status: 'succeeded', message: {}, data: {} }}) }}}}",
             self.message, self.data
         );
-        canvas.put("Succeeded", column, 0, node::set(&expression(&succeeded)));
+        canvas.put(
+            "Succeeded",
+            column,
+            0,
+            node::or_error(node::set(&expression(&succeeded))),
+        );
         canvas.connect(from.0, from.1, "Succeeded");
         canvas.connect("Succeeded", 0, "Outcome");
+        canvas.connect("Succeeded", 1, "Broke off");
+        canvas.put("Broke off", column, 2, node::set(BROKE_OFF));
+        canvas.connect("Broke off", 0, "Outcome");
         report(&mut canvas, column + 1);
         canvas.into_workflow(self.name, Some(ERROR_WORKFLOW))
     }
@@ -170,9 +187,10 @@ impl Playbook {
             "Input",
             3,
             0,
-            node::set(&INPUT.replace("PLAYBOOK", self.input)),
+            node::or_error(node::set(&INPUT.replace("PLAYBOOK", self.input))),
         );
         canvas.connect("Input", 0, "Is it complete?");
+        canvas.connect("Input", 1, "Broke off");
         let complete = "={{ $json.problems.length === 0 }}";
         canvas.put("Is it complete?", 4, 0, node::whether(complete));
         canvas.connect("Is it complete?", 0, "Rehearsal?");

@@ -197,6 +197,14 @@ pub(crate) fn repeat_unanswered(mut request: Value) -> Value {
     request
 }
 
+/// Goes on at the second output with what went wrong.
+pub(crate) fn or_error(mut node: Value) -> Value {
+    if let Some(node) = node.as_object_mut() {
+        node.insert("onError".to_owned(), json!("continueErrorOutput"));
+    }
+    node
+}
+
 /// Goes the way of the first condition that holds; what is left goes the last way.
 pub(crate) fn switch(ways: &[(&str, String)], otherwise: &str) -> Value {
     let rules: Vec<Value> = ways

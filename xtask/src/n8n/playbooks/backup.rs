@@ -20,7 +20,7 @@ pub(crate) const RECOVERY: Playbook = Playbook {
             again: "$json.body?.status === 'failed'",
             pauses: &[5, 20],
             anew: true,
-            undone: "'The backup ' + (@.backup_file ?? '(the current one)') + ' could not be made again, tries: ' + ($runIndex + 1)",
+            undone: "'The backup ' + (@.backup_file ?? '(the current one)') + ' could not be made again'",
             otherwise: "'Sentinel says ' + ($json.body?.status ?? 'nothing') + detail($json.body?.error)",
             ..STEP
         },
