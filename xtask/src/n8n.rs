@@ -2,8 +2,10 @@
 
 pub(crate) mod flow;
 pub(crate) mod generate;
+mod last_resort;
 pub(crate) mod node;
 pub(crate) mod playbooks;
+mod step;
 
 use clap::Subcommand;
 

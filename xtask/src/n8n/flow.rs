@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::node::{self, Canvas, Request};
+use super::step::Step;
 
 /// The workflow that hears of runs that threw.
 pub(crate) const ERROR_WORKFLOW: &str = "neural-guard-error";
@@ -27,47 +28,8 @@ pub(crate) struct Playbook {
     pub(crate) data: &'static str,
 }
 
-/// A request to Sentinel, and what its answer must be.
-pub(crate) struct Step {
-    pub(crate) name: &'static str,
-    pub(crate) method: &'static str,
-    /// After `/api/v1`.
-    pub(crate) path: &'static str,
-    /// An object.
-    pub(crate) body: Option<&'static str>,
-    /// Whether an answer with 2xx is the one that was hoped for.
-    pub(crate) done: &'static str,
-    /// Which other answers with 2xx are asked for again.
-    pub(crate) again: &'static str,
-    /// How long to wait before each further try, in seconds.
-    pub(crate) pauses: &'static [u32],
-    /// Whether each try does the work anew, under a key of its own. One that has no answer is repeated under the same key.
-    pub(crate) anew: bool,
-    /// What could not be done, for a human.
-    pub(crate) undone: &'static str,
-    /// What it means that the answer is not the one that was hoped for.
-    pub(crate) otherwise: &'static str,
-}
-
-/// A step that is asked for three times at most.
-pub(crate) const STEP: Step = Step {
-    name: "",
-    method: "",
-    path: "",
-    body: None,
-    done: "true",
-    again: "false",
-    pauses: &[1, 4],
-    anew: false,
-    undone: "",
-    otherwise: "'its answer is not understood'",
-};
-
 /// How long to wait before each further call of the guard, in seconds: it may be starting again.
-const GUARD_PAUSES: &[u32] = &[1, 2, 4, 8, 15, 30, 30, 30];
-/// A playbook that takes its time, in milliseconds.
-const PATIENCE: u32 = 240_000;
-
+pub(crate) const GUARD_PAUSES: &[u32] = &[1, 2, 4, 8, 15, 30, 30, 30];
 /// What every playbook knows about its input. `PLAYBOOK` is its own part.
 const INPUT: &str = r"={{ (() => {
   const { neural_guard: guard, ...params } = $('Webhook').first().json.body;
@@ -101,18 +63,6 @@ const INPUT: &str = r"={{ (() => {
     key: guard.execution_id,
     sentinel: sentinel.replace(/\/+$/, ''),
   };
-})() }}";
-
-/// What is reported about a step that did not come about.
-const FAILED: &str = r"={{ (() => {
-  const detail = (value) => value === undefined ? '' : ': ' + (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 300);
-  const code = $json.statusCode;
-  const why = !code ? 'Sentinel cannot be reached' + detail($json.error?.message ?? $json.error)
-    : code >= 200 && code < 300 ? OTHERWISE
-    : 'Sentinel answered ' + code + detail($json.body?.detail);
-  const tries = $prevNode.runIndex + 1;
-  const message = UNDONE + ': ' + why + (tries > 1 ? ' (' + tries + ' tries)' : '');
-  return { status: 'failed', message, data: { step: 'STEP', status_code: code ?? null, tries } };
 })() }}";
 
 /// What is reported when something has a shape that nobody thought of.
@@ -210,66 +160,6 @@ impl Playbook {
     }
 }
 
-impl Step {
-    /// The node that looks at the answer.
-    fn verdict(&self) -> &'static str {
-        match self.name {
-            "Verify" => "Is it so?",
-            _ => "Is it done?",
-        }
-    }
-
-    fn put(&self, canvas: &mut Canvas, column: i32) {
-        let pause = format!("Pause before {}", lower(self.name));
-        let failed = format!("Failed to {}", lower(self.name));
-        let key = if self.anew {
-            "={{ $('Input').first().json.key + ($runIndex ? '-' + ($runIndex + 1) : '') }}"
-        } else {
-            "={{ $('Input').first().json.key }}"
-        };
-        let is_change = self.method != "GET";
-        let request = Request {
-            method: self.method,
-            url: expression(&format!(
-                "={{{{ $('Input').first().json.sentinel }}}}/api/v1{}",
-                self.path
-            )),
-            headers: Vec::from_iter(is_change.then(|| ("Idempotency-Key", key.to_owned()))),
-            body: self
-                .body
-                .map(|body| expression(&format!("={{{{ JSON.stringify({body}) }}}}"))),
-            credential: Some(&node::SENTINEL),
-            timeout: self.anew.then_some(PATIENCE),
-        }
-        .into_node();
-        let (request, answered) = if self.anew {
-            (node::repeat_unanswered(request), "!!$json.statusCode")
-        } else {
-            (request, "true")
-        };
-        canvas.put(self.name, column, 0, request);
-        canvas.connect(self.name, 0, self.verdict());
-        let fine = "$json.statusCode >= 200 && $json.statusCode < 300";
-        let done = format!("={{{{ {fine} && !!({}) }}}}", self.done);
-        let also = format!("({fine} && ({}))", self.again);
-        let ways = [
-            ("done", expression(&done)),
-            ("again", expression(&again(self.pauses, answered, &also))),
-        ];
-        canvas.put(self.verdict(), column + 1, 0, node::switch(&ways, "failed"));
-        canvas.connect(self.verdict(), 1, &pause);
-        canvas.connect(self.verdict(), 2, &failed);
-        canvas.put(&pause, column, -1, node::pause(&seconds(self.pauses)));
-        canvas.connect(&pause, 0, self.name);
-        let text = FAILED
-            .replace("OTHERWISE", self.otherwise)
-            .replace("UNDONE", self.undone)
-            .replace("STEP", &lower(self.name));
-        canvas.put(&failed, column + 1, 1, node::set(&expression(&text)));
-        canvas.connect(&failed, 0, "Outcome");
-    }
-}
-
 /// Tells the guard how it ended, again and again until it has heard.
 fn report(canvas: &mut Canvas, column: i32) {
     let outcome = "={{ ({ status: $json.status, message: $json.message.slice(0, 2000), data: $json.data }) }}";
@@ -317,7 +207,7 @@ fn call_guard(
 }
 
 /// Whether a request is worth another try: there was no answer, or one that may change.
-fn again(pauses: &[u32], provided: &str, also: &str) -> String {
+pub(crate) fn again(pauses: &[u32], provided: &str, also: &str) -> String {
     let also = if also.is_empty() {
         String::new()
     } else {
@@ -329,67 +219,17 @@ fn again(pauses: &[u32], provided: &str, also: &str) -> String {
     )
 }
 
-fn seconds(pauses: &[u32]) -> String {
+pub(crate) fn seconds(pauses: &[u32]) -> String {
     let last = pauses.last().copied().unwrap_or_default();
     format!("={{{{ {pauses:?}[$runIndex] ?? {last} }}}}")
 }
 
-fn expression(text: &str) -> String {
+pub(crate) fn expression(text: &str) -> String {
     text.replace('@', "$('Input').first().json.given")
 }
 
-fn lower(name: &str) -> String {
+pub(crate) fn lower(name: &str) -> String {
     let mut characters = name.chars();
     let first = characters.next().map(|first| first.to_ascii_lowercase());
     first.into_iter().chain(characters).collect()
 }
-
-/// Tells the guard that a run threw: as an event, since what n8n hands over has its own id of the run alone.
-pub(crate) fn error_workflow() -> Value {
-    let mut canvas = Canvas::default();
-    let about = "## neural-guard-error\nTells Neural Guard, as an event, of a run that broke off without a report.\n\n\
-                 Made by `cargo xtask n8n generate`; deploy/n8n/README.md describes it.";
-    canvas.put("Note", 0, 1, node::note(about));
-    canvas.put("A run threw", 0, 0, node::error_trigger());
-    let request = Request {
-        method: "POST",
-        url: GUARD_EVENTS.to_owned(),
-        headers: Vec::new(),
-        body: Some(ERROR_EVENT.to_owned()),
-        credential: Some(&node::GUARD),
-        timeout: None,
-    };
-    canvas.connect("A run threw", 0, "Tell the guard");
-    canvas.put("Tell the guard", 1, 0, request.into_node());
-    canvas.connect("Tell the guard", 0, "Was it heard?");
-    let ways = [("again", again(GUARD_PAUSES, "true", ""))];
-    canvas.put("Was it heard?", 2, 0, node::switch(&ways, "end"));
-    canvas.connect("Was it heard?", 0, "Pause");
-    canvas.put("Pause", 1, -1, node::pause(&seconds(GUARD_PAUSES)));
-    canvas.connect("Pause", 0, "Tell the guard");
-    canvas.into_workflow(ERROR_WORKFLOW, None)
-}
-
-const GUARD_EVENTS: &str = r"={{ (() => {
-  const setting = (read, otherwise) => { try { return read() || otherwise; } catch (error) { return otherwise; } };
-  return setting(() => $vars.NEURAL_GUARD_URL, setting(() => $env.NEURAL_GUARD_URL, 'http://127.0.0.1:3000')).replace(/\/+$/, '');
-})() }}/events";
-
-const ERROR_EVENT: &str = r"={{ (() => {
-  const thrown = $('A run threw').first().json;
-  const run = thrown.execution?.id ?? null;
-  return JSON.stringify({
-    event_type: 'health_check_failed',
-    severity: 'critical',
-    source: 'n8n',
-    timestamp: $now.toUTC().toISO(),
-    ...(run ? { id: 'n8n-run-' + run } : {}),
-    context: {
-      service: 'n8n/' + thrown.workflow.name,
-      check: 'playbook run',
-      n8n_execution_id: run,
-      node: thrown.execution?.lastNodeExecuted ?? null,
-      error: String(thrown.execution?.error?.message ?? thrown.trigger?.error?.message ?? 'unknown').slice(0, 500),
-    },
-  });
-})() }}";

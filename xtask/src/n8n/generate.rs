@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{flow, playbooks};
+use super::{flow, last_resort, playbooks};
 use crate::process::root;
 
 /// Where the workflows are.
@@ -16,7 +16,7 @@ pub(crate) fn workflows() -> Vec<(&'static str, Value)> {
         .iter()
         .map(|playbook| (playbook.name, playbook.workflow()));
     playbooks
-        .chain([(flow::ERROR_WORKFLOW, flow::error_workflow())])
+        .chain([(flow::ERROR_WORKFLOW, last_resort::error_workflow())])
         .collect()
 }
 

@@ -1,6 +1,7 @@
 //! Backups that failed.
 
-use crate::n8n::flow::{Playbook, STEP, Step};
+use crate::n8n::flow::Playbook;
+use crate::n8n::step::{STEP, Step};
 
 pub(crate) const RECOVERY: Playbook = Playbook {
     name: "backup-recovery",
@@ -22,7 +23,6 @@ pub(crate) const RECOVERY: Playbook = Playbook {
             anew: true,
             undone: "'The backup ' + (@.backup_file ?? '(the current one)') + ' could not be made again'",
             otherwise: "'Sentinel says ' + ($json.body?.status ?? 'nothing') + detail($json.body?.error)",
-            ..STEP
         },
         Step {
             name: "Verify",

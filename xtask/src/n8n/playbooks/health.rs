@@ -1,6 +1,7 @@
 //! Services whose work a standby can take over.
 
-use crate::n8n::flow::{Playbook, STEP, Step};
+use crate::n8n::flow::Playbook;
+use crate::n8n::step::{STEP, Step};
 
 pub(crate) const FAILSAFE: Playbook = Playbook {
     name: "health-failsafe",

@@ -1,6 +1,7 @@
 //! Files that may have been changed.
 
-use crate::n8n::flow::{Playbook, STEP, Step};
+use crate::n8n::flow::Playbook;
+use crate::n8n::step::{STEP, Step};
 
 pub(crate) const CHECK: Playbook = Playbook {
     name: "integrity-check",

@@ -1,6 +1,7 @@
 //! Addresses that break in.
 
-use crate::n8n::flow::{Playbook, STEP, Step};
+use crate::n8n::flow::Playbook;
+use crate::n8n::step::{STEP, Step};
 
 pub(crate) const LOCKDOWN: Playbook = Playbook {
     name: "intrusion-lockdown",

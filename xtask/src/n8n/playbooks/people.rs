@@ -1,6 +1,7 @@
 //! People who leave.
 
-use crate::n8n::flow::{Playbook, STEP, Step};
+use crate::n8n::flow::Playbook;
+use crate::n8n::step::{STEP, Step};
 
 pub(crate) const OFFBOARDING: Playbook = Playbook {
     name: "offboarding",

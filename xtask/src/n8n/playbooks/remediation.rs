@@ -1,6 +1,7 @@
 //! Services that keep failing.
 
-use crate::n8n::flow::{Playbook, STEP, Step};
+use crate::n8n::flow::Playbook;
+use crate::n8n::step::{STEP, Step};
 
 pub(crate) const REMEDIATION: Playbook = Playbook {
     name: "auto-remediation",
