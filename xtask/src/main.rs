@@ -51,7 +51,8 @@ enum Command {
         #[arg(long)]
         without_tests: bool,
     },
-    /// Check what no compiler checks: the arrows between crates, the sizes of files, the twins of migrations, the named proofs
+    /// Check what no compiler checks: the arrows between crates, the sizes of files, the twins of migrations, the named proofs,
+    /// the workflows for n8n
     Tidy,
     /// Bring a database's schema up to date; the database is that of the configuration and of DATABASE_URL
     Migrate,
