@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
+use serde_json::Value;
 
 use super::wait::wait_for;
 
@@ -18,6 +19,7 @@ pub(crate) struct N8n {
     folder: PathBuf,
     port: u16,
     sentinel: String,
+    guard: String,
     running: bool,
 }
 
@@ -28,12 +30,14 @@ impl N8n {
         folder: &Path,
         port: u16,
         sentinel: &str,
+        guard: &str,
     ) -> Result<Self, String> {
         let mut n8n = Self {
             xtask: xtask.to_owned(),
             folder: folder.join("n8n"),
             port,
             sentinel: sentinel.to_owned(),
+            guard: guard.to_owned(),
             running: false,
         };
         n8n.up()?;
@@ -74,9 +78,13 @@ impl N8n {
 
     /// Kills it as a power cut would.
     pub(crate) fn kill(&mut self) -> Result<(), String> {
-        let pid = std::fs::read_to_string(self.folder.join("n8n.pid"))
+        let running = std::fs::read_to_string(self.folder.join("running.json"));
+        let running: Value = running
+            .map_err(|error| error.to_string())
+            .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
             .map_err(|error| format!("n8n's process id is not known: {error}"))?;
-        let status = Command::new("kill").args(["-KILL", pid.trim()]).status();
+        let process = running["process"].to_string();
+        let status = Command::new("kill").args(["-KILL", &process]).status();
         if !status.is_ok_and(|status| status.success()) {
             return Err("n8n cannot be killed".to_owned());
         }
@@ -94,6 +102,7 @@ impl N8n {
             .env("N8N_WEBHOOK_TOKEN", TOKEN)
             .env("SENTINEL_API_TOKEN", super::sentinel::TOKEN)
             .env("SENTINEL_URL", &self.sentinel)
+            .env("NEURAL_GUARD_URL", &self.guard)
             .env("NEURAL_GUARD_API_KEY", super::guard::API_KEY);
         command
     }

@@ -55,7 +55,13 @@ impl World {
         let guard = format!("http://127.0.0.1:{port}");
         let sentinel = Sentinel::start(&options.python, folder.path(), &guard)?;
         eprintln!("… n8n is started");
-        let n8n = N8n::start(&options.xtask, folder.path(), n8n_port, sentinel.address())?;
+        let n8n = N8n::start(
+            &options.xtask,
+            folder.path(),
+            n8n_port,
+            sentinel.address(),
+            &guard,
+        )?;
         let proxy = Proxy::start(&n8n.address()).await?;
         let mut world = Self {
             guard: None,
