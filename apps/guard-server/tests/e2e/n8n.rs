@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
-use serde_json::Value;
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
 
 use super::wait::wait_for;
 
@@ -107,6 +108,22 @@ impl N8n {
         command
     }
 
+    /// A key of n8n's public API, made as its owner does in the editor.
+    pub(crate) async fn make_api_key(&self) -> Result<String, String> {
+        let client = Client::new();
+        let owner = json!({
+            "email": "owner@example.com", "firstName": "E", "lastName": "E", "password": "Passw0rd-e2e",
+        });
+        let request = client.post(format!("{}/rest/owner/setup", self.address()));
+        let (headers, _) = answer(request.json(&owner)).await?;
+        let cookie = headers.get("set-cookie").ok_or("n8n gives no cookie")?;
+        let wish = json!({ "label": "guard", "scopes": ["execution:read"], "expiresAt": null });
+        let request = client.post(format!("{}/rest/api-keys", self.address()));
+        let (_, made) = answer(request.header("cookie", cookie).json(&wish)).await?;
+        let key = made["data"]["rawApiKey"].as_str().map(str::to_owned);
+        key.ok_or_else(|| "n8n gives no key".to_owned())
+    }
+
     /// How long n8n takes to say that it is well.
     pub(crate) async fn answers_within(&self, client: &Client) -> Option<Duration> {
         let began = Instant::now();
@@ -130,4 +147,15 @@ impl Drop for N8n {
             _ = self.down();
         }
     }
+}
+
+async fn answer(request: RequestBuilder) -> Result<(HeaderMap, Value), String> {
+    let answer = request.send().await.map_err(|error| error.to_string())?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = answer.text().await.map_err(|error| error.to_string())?;
+    if !status.is_success() {
+        return Err(format!("n8n answered {status}: {body}"));
+    }
+    let body = serde_json::from_str(&body).map_err(|error| error.to_string())?;
+    Ok((headers, body))
 }

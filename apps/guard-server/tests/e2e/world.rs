@@ -30,6 +30,8 @@ pub(crate) enum Mode {
     Proxied,
     /// It has another token than n8n.
     WrongToken,
+    /// It may ask n8n's public API, with this key.
+    WithApiKey(String),
 }
 
 /// Everything that takes part.
@@ -125,14 +127,14 @@ impl World {
         let set = |name: &str, value: String| (name.to_owned(), value);
         let n8n = match mode {
             Mode::Proxied => self.proxy.address.clone(),
-            Mode::Direct | Mode::WrongToken => self.n8n.address(),
+            Mode::Direct | Mode::WrongToken | Mode::WithApiKey(_) => self.n8n.address(),
         };
         let token = match mode {
             Mode::WrongToken => "another-token",
-            Mode::Direct | Mode::Proxied => n8n::TOKEN,
+            Mode::Direct | Mode::Proxied | Mode::WithApiKey(_) => n8n::TOKEN,
         };
         let path = |name: &str| self.folder.path().join(name).display().to_string();
-        vec![
+        let mut environment = vec![
             set("DATABASE_URL", self.database.url().to_owned()),
             set("N8N_BASE_URL", n8n),
             set("N8N_WEBHOOK_TOKEN", token.to_owned()),
@@ -147,7 +149,13 @@ impl World {
                 "NEURAL_GUARD__PLAYBOOKS__CONFIRM_WITHIN",
                 "health-failsafe:25s".to_owned(),
             ),
-        ]
+        ];
+        if let Mode::WithApiKey(key) = mode {
+            environment.push(set("NEURAL_GUARD__N8N__API_KEY", key.clone()));
+            let interval = "2s".to_owned();
+            environment.push(set("NEURAL_GUARD__N8N__RECONCILE_INTERVAL", interval));
+        }
+        environment
     }
 }
 

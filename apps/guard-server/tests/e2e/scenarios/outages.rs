@@ -59,10 +59,13 @@ pub(super) async fn n8n_is_killed_in_mid_run(world: &mut World) -> Outcome {
     ensure(stays["attempts"] == 1, || {
         format!("it was delivered {} times", stays["attempts"])
     })?;
-    Ok(
-        "started, n8n killed; unconfirmed after its 25 s, escalated, not delivered again"
-            .to_owned(),
-    )
+    let key = world.n8n.make_api_key().await?;
+    world.start_guard(Mode::WithApiKey(key))?;
+    let failed = world.guard().reaches(&id, "failed", RUN).await?;
+    Ok(format!(
+        "started, n8n killed; unconfirmed after its 25 s, escalated, not delivered again; with a key of n8n's API: {}",
+        failed["message"].as_str().unwrap_or("")
+    ))
 }
 
 pub(super) async fn the_guard_is_killed_before_the_callback(world: &mut World) -> Outcome {
