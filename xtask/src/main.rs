@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod debian;
+mod e2e;
 mod n8n;
 #[path = "../../crates/guard-testkit/src/pgbouncer.rs"]
 #[allow(
@@ -19,6 +20,7 @@ mod pgbouncer;
 )]
 mod postgres_server;
 mod process;
+mod python;
 mod tidy;
 mod torture;
 
@@ -64,6 +66,10 @@ enum Command {
     Bench(bench::Bench),
     /// Kill everything again and again under load, and look for what was lost, done twice or left lying
     Torture(torture::Torture),
+    /// Try the whole chain with a real n8n, and everything going away in turn
+    E2e(e2e::E2e),
+    /// Test the Python client against the server, check its types and style, and build its wheel
+    Client,
 }
 
 fn main() -> ExitCode {
@@ -76,6 +82,8 @@ fn main() -> ExitCode {
         Command::N8n(n8n) => n8n::run(&n8n),
         Command::Bench(bench) => bench::run(&bench),
         Command::Torture(options) => torture::run(&options),
+        Command::E2e(options) => e2e::run(&options),
+        Command::Client => python::test_client(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

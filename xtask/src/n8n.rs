@@ -32,6 +32,11 @@ pub(crate) enum N8n {
     Down(run::Place),
 }
 
+/// Installs n8n unless it is there.
+pub(crate) fn install() -> anyhow::Result<()> {
+    install::Installation::find_or_install().map(drop)
+}
+
 pub(crate) fn run(command: &N8n) -> anyhow::Result<()> {
     match command {
         N8n::Generate => generate::write(),

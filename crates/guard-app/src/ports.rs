@@ -1,11 +1,13 @@
 //! What the use cases need of the world.
 
 mod archive;
+mod audit;
 mod authenticator;
 mod clock;
 mod controls;
 mod leases;
 mod ledger;
+mod orders;
 mod outbox;
 mod playbooks;
 mod retention;
@@ -16,6 +18,7 @@ pub use archive::{
     Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EventFilter, EventRecord,
     ExecutionDetail, ExecutionFilter, IdPage,
 };
+pub use audit::{Act, AuditLog};
 pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
 pub use clock::{Clock, Random, random_tail};
 pub use controls::{Controls, Pause, PauseScope, PauseScopeError};
@@ -26,11 +29,15 @@ pub use ledger::{
     CommitOutcome, CommitTerms, Consequence, ExecutionBrief, IdempotencyKey, Intake, Ledger,
     Origin, Receipt,
 };
+pub use orders::{CancelOutcome, RedriveOutcome, Rehearsal, UndoOutcome};
 pub use outbox::{
-    AttemptReport, CancelOutcome, ClaimRequest, Claimed, FinishOutcome, NextStep, Outbox,
-    RedriveOutcome, Settled, StartOutcome, WorkflowResult,
+    AttemptReport, ClaimRequest, Claimed, ConfirmTimes, FinishOutcome, NextStep, Outbox, Settled,
+    StartOutcome, WorkflowResult,
 };
-pub use playbooks::{Delivery, DeliveryOutcome, Playbooks, Reachability};
+pub use playbooks::{
+    Answered, Delivery, DeliveryOutcome, MAX_ANSWER_BYTES, Playbooks, Presence, Reachability,
+    RunStatus, Undone,
+};
 pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
 pub use storage::{Actor, StorageError};

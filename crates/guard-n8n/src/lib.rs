@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod probe;
 mod signature;
 mod wire;
 

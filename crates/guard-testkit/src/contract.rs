@@ -7,6 +7,7 @@ mod archive;
 mod leases;
 mod ledger;
 mod operators;
+mod orders;
 mod outbox;
 mod records;
 mod reports;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use guard_app::RuleBook;
 use guard_app::ports::{
-    ApiKeys, Archive, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
+    ApiKeys, Archive, AuditLog, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
     IdempotencyKey, Intake, Leases, Ledger, Origin, Outbox, PublishMode, Receipt, Retention,
     RuleStore, random_tail,
 };
@@ -31,6 +32,7 @@ pub use archive::*;
 pub use leases::*;
 pub use ledger::*;
 pub use operators::*;
+pub use orders::*;
 pub use outbox::*;
 pub use records::*;
 pub use reports::*;
@@ -40,11 +42,11 @@ pub use windows::*;
 
 /// Every storage port.
 pub trait Storage:
-    Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys + Leases + Retention
+    Ledger + Outbox + RuleStore + Controls + Archive + AuditLog + ApiKeys + Leases + Retention
 {
 }
-impl<T: Ledger + Outbox + RuleStore + Controls + Archive + ApiKeys + Leases + Retention> Storage
-    for T
+impl<T: Ledger + Outbox + RuleStore + Controls + Archive + AuditLog + ApiKeys + Leases + Retention>
+    Storage for T
 {
 }
 
@@ -219,6 +221,16 @@ macro_rules! storage_contract {
             a_cooldown_is_released_only_by_who_claimed_it
             an_execution_is_cancelled
             an_execution_is_redriven
+            an_execution_is_undone
+            an_undoing_that_fails_changes_nothing_and_may_be_repeated
+            what_had_no_effect_is_not_undone
+            an_undoing_holds_no_rule_back
+            a_rehearsal_is_delivered_and_holds_nothing_back
+            a_rehearsal_that_is_lost_calls_nobody
+            what_ended_without_proof_is_found
+            an_answer_is_kept_as_it_came
+            an_act_goes_on_record
+            every_version_of_a_rule_is_found
             an_escalation_is_raised_once
             the_next_due_moment_is_known
             rules_are_versions_in_revisions
@@ -263,6 +275,7 @@ pub fn acknowledged() -> guard_app::ports::AttemptReport {
         status_code: Some(200),
         detail: "n8n answered 200".to_owned(),
         may_have_run: true,
+        answer: None,
         unregistered_since: None,
         escalation: None,
         next: guard_app::ports::NextStep::Acknowledge {
@@ -281,6 +294,7 @@ pub fn failed(
         status_code: None,
         detail: "it failed".to_owned(),
         may_have_run,
+        answer: None,
         unregistered_since: None,
         escalation: None,
         next,

@@ -45,6 +45,7 @@ impl Reader<'_> {
             ("n8n.timeout", settings.n8n_timeout),
             ("server.header_timeout", settings.header_timeout),
             ("n8n.probe_interval", settings.n8n_probe_interval),
+            ("n8n.reconcile_interval", settings.n8n_reconcile_interval),
         ] {
             if duration.is_zero() {
                 self.refuse(name, "this cannot be 0");
@@ -52,7 +53,7 @@ impl Reader<'_> {
         }
         for (name, delta) in [
             ("executor.deadline", settings.deadline),
-            ("executor.confirm_within", settings.confirm_within),
+            ("executor.confirm_within", settings.confirm_within.default),
         ] {
             if delta.is_zero() {
                 self.refuse(name, "this cannot be 0");

@@ -21,4 +21,5 @@ mod executions;
 mod harness;
 mod health;
 mod idempotency;
+mod playbooks;
 mod rules;
