@@ -133,7 +133,9 @@ fn start(settings: Settings, detach: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     instance.wait()?;
-    Ok(std::fs::remove_file(file)?)
+    // `down` may have removed it.
+    _ = std::fs::remove_file(file);
+    Ok(())
 }
 
 pub(crate) fn load(place: &Place) -> anyhow::Result<()> {
