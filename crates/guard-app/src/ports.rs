@@ -6,6 +6,8 @@ mod clock;
 mod controls;
 mod leases;
 mod ledger;
+mod notifications;
+mod notifier;
 mod outbox;
 mod playbooks;
 mod retention;
@@ -13,8 +15,8 @@ mod rules;
 mod storage;
 
 pub use archive::{
-    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EventFilter, EventRecord,
-    ExecutionDetail, ExecutionFilter, IdPage,
+    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EscalationRecord,
+    EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage,
 };
 pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
 pub use clock::{Clock, Random, random_tail};
@@ -26,6 +28,11 @@ pub use ledger::{
     CommitOutcome, CommitTerms, Consequence, ExecutionBrief, IdempotencyKey, Intake, Ledger,
     Origin, Receipt,
 };
+pub use notifications::{
+    AfterSending, ClaimedNotification, NotificationRequest, NotificationRound, Notifications,
+    UnsentNotification, WaitingNotifications,
+};
+pub use notifier::{Message, Notifier, SendOutcome};
 pub use outbox::{
     AttemptReport, CancelOutcome, ClaimRequest, Claimed, FinishOutcome, NextStep, Outbox,
     RedriveOutcome, Settled, StartOutcome, WorkflowResult,

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guard_app::ports::{Clock, Delivery, DeliveryOutcome, Playbooks, Reachability};
+use guard_app::{retry_after, sign_webhook};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::Url;
 
-use crate::answer::{Answer, retry_after};
-use crate::signature::sign;
+use crate::answer::Answer;
 use crate::wire;
 
 /// How long a connection may take to be made.
@@ -117,7 +117,7 @@ impl N8nClient {
         }
         if let Some(secret) = &self.settings.signing_secret {
             let timestamp = self.clock.now().timestamp();
-            let signature = sign(secret.expose_secret(), &id, timestamp, &body);
+            let signature = sign_webhook(secret.expose_secret(), &id, timestamp, &body);
             request = request
                 .header("webhook-id", &id)
                 .header("webhook-timestamp", timestamp)

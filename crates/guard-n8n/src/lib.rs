@@ -2,7 +2,6 @@
 
 mod answer;
 mod client;
-mod signature;
 mod wire;
 
 pub use client::{ClientError, N8nClient, N8nSettings};
