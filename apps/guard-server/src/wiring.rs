@@ -10,8 +10,8 @@ use std::time::Duration;
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
-    Dispatcher, DispatcherSettings, HealthService, IntakeService, IntakeSettings, OperatorService,
-    QueryService, RuleBook, RuleManager,
+    Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
+    IntakeSettings, OperatorService, QueryService, RuleBook, RuleManager,
 };
 use guard_http::Api;
 use guard_policy::Terms;
@@ -74,6 +74,8 @@ pub struct Guard {
     pub rules: Arc<RuleManager>,
     /// Delivers executions.
     pub dispatcher: Arc<Dispatcher>,
+    /// Sends escalations.
+    pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
     /// When which part stops.
@@ -151,6 +153,18 @@ pub async fn build(
             default_contact: settings.default_contact.clone(),
         },
     });
+    let courier = Arc::new(Courier {
+        notifications: store.clone(),
+        channels: adapters::channels(settings, &clock)?,
+        clock: clock.clone(),
+        random: random.clone(),
+        settings: CourierSettings {
+            instance: settings.instance_id.clone(),
+            repeat_after: settings.repeat_after,
+            poll: POLL,
+            drain: DRAIN,
+        },
+    });
     let health = Arc::new(HealthService::new(
         store.clone(),
         book.clone(),
@@ -222,6 +236,7 @@ pub async fn build(
         api,
         rules,
         dispatcher,
+        courier,
         health,
         stops,
         generated_key,
@@ -265,6 +280,7 @@ impl Guard {
         let mut tasks = JoinSet::new();
         let stop = &self.stops.background;
         tasks.spawn(self.dispatcher.clone().run(stop.clone()));
+        tasks.spawn(self.courier.clone().run(stop.clone()));
         let (health, every, stopped) = (
             self.health.clone(),
             settings.n8n_probe_interval,

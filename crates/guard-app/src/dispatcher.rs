@@ -100,7 +100,10 @@ impl Dispatcher {
     }
 
     /// Ends what ran out of time, and begins deliveries while there is room and work.
-    async fn round(self: &Arc<Self>, in_flight: &mut InFlight<PlaybookName>) -> Result<(), StorageError> {
+    async fn round(
+        self: &Arc<Self>,
+        in_flight: &mut InFlight<PlaybookName>,
+    ) -> Result<(), StorageError> {
         let now = self.clock.now();
         metric::level(metric::BREAKERS_OPEN, self.breakers.report(now).len());
         if self.outbox.next_due().await?.is_none_or(|due| due > now) {

@@ -80,7 +80,10 @@ impl Caller {
             },
             Err(error) => SendOutcome::Retry {
                 after: None,
-                detail: format!("the connection to {name} at {url} broke: {}", root_cause(&error)),
+                detail: format!(
+                    "the connection to {name} at {url} broke: {}",
+                    root_cause(&error)
+                ),
             },
         }
     }
@@ -109,7 +112,9 @@ impl Caller {
                 detail: answered,
             },
             300..=399 => SendOutcome::Rejected {
-                detail: format!("{answered}: redirects are not followed; correct the channel's url"),
+                detail: format!(
+                    "{answered}: redirects are not followed; correct the channel's url"
+                ),
             },
             _ => SendOutcome::Rejected {
                 detail: format!("{answered}: {}", advice(status)),

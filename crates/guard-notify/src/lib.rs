@@ -15,3 +15,5 @@ pub use secret_url::{SecretUrl, UrlError};
 pub use slack::Slack;
 pub use smtp::{Smtp, SmtpError, SmtpSettings};
 pub use webhook::Webhook;
+
+pub use lettre::message::{Mailbox, Mailboxes};

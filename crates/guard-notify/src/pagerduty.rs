@@ -95,6 +95,8 @@ impl Notifier for PagerDuty {
 
     async fn send(&self, message: &Message) -> SendOutcome {
         let request = self.caller.post(self.body(message).to_string());
-        self.caller.send(request, |status| status == 202, advice).await
+        self.caller
+            .send(request, |status| status == 202, advice)
+            .await
     }
 }

@@ -51,6 +51,51 @@ pub enum SmtpError {
     Tls(#[source] lettre::transport::smtp::Error),
 }
 
+impl SmtpSettings {
+    /// Whether mail can be sent by these settings, as far as can be seen from here.
+    ///
+    /// # Errors
+    /// [`SmtpError`]
+    pub fn check(&self) -> Result<(), SmtpError> {
+        self.credentials().map(drop)
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.starttls || self.url.expose().scheme() == "smtps"
+    }
+
+    fn credentials(&self) -> Result<Option<Credentials>, SmtpError> {
+        let url = self.url.expose();
+        let Some(password) = url.password() else {
+            return Ok(None);
+        };
+        if !self.is_encrypted() && !is_this_machine(url) {
+            return Err(SmtpError::ReadablePassword);
+        }
+        let (user, password) = (decoded(url.username())?, decoded(password)?);
+        Ok(Some(Credentials::new(user, password)))
+    }
+
+    fn transport(&self) -> Result<AsyncSmtpTransport<Tokio1Executor>, SmtpError> {
+        let url = self.url.expose();
+        let host = bare(url.host_str().unwrap_or_default());
+        let tls = || TlsParameters::new(host.to_owned()).map_err(SmtpError::Tls);
+        let (tls, port) = match (url.scheme(), self.starttls) {
+            ("smtps", _) => (Tls::Wrapper(tls()?), SUBMISSIONS),
+            (_, true) => (Tls::Required(tls()?), SUBMISSION),
+            (_, false) => (Tls::None, RELAY),
+        };
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+            .port(url.port().unwrap_or(port))
+            .timeout(Some(TIMEOUT))
+            .tls(tls);
+        if let Some(credentials) = self.credentials()? {
+            builder = builder.credentials(credentials);
+        }
+        Ok(builder.build())
+    }
+}
+
 /// Sends escalations as mail, one message to all who receive them.
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -64,28 +109,8 @@ impl Smtp {
     /// # Errors
     /// [`SmtpError`]
     pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, SmtpError> {
-        let url = settings.url.expose();
-        let host = url.host_str().unwrap_or_default();
-        let tls = || TlsParameters::new(bare(host).to_owned()).map_err(SmtpError::Tls);
-        let (tls, port) = match (url.scheme(), settings.starttls) {
-            ("smtps", _) => (Tls::Wrapper(tls()?), SUBMISSIONS),
-            (_, true) => (Tls::Required(tls()?), SUBMISSION),
-            (_, false) => (Tls::None, RELAY),
-        };
-        let readable = matches!(tls, Tls::None) && !is_this_machine(url);
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(bare(host))
-            .port(url.port().unwrap_or(port))
-            .timeout(Some(TIMEOUT))
-            .tls(tls);
-        if let Some(password) = url.password() {
-            if readable {
-                return Err(SmtpError::ReadablePassword);
-            }
-            let (user, password) = (decoded(url.username())?, decoded(password)?);
-            builder = builder.credentials(Credentials::new(user, password));
-        }
         Ok(Self {
-            transport: builder.build(),
+            transport: settings.transport()?,
             settings,
             clock,
         })
@@ -103,8 +128,9 @@ impl Smtp {
             return SendOutcome::Rejected { detail };
         }
         if error.is_client() {
-            let detail =
-                format!("the mail server {url} cannot be used ({said}); check the channel's url and starttls");
+            let detail = format!(
+                "the mail server {url} cannot be used ({said}); check the channel's url and starttls"
+            );
             return SendOutcome::Rejected { detail };
         }
         SendOutcome::Retry {

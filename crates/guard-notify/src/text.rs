@@ -40,10 +40,7 @@ pub(crate) fn facts(message: &Message) -> Vec<(&'static str, String)> {
         ),
         ("tenant", message.tenant.to_string()),
         ("contact", escalation.contact.to_string()),
-        (
-            "event",
-            text(escalation.event_id.map(|id| id.to_string())),
-        ),
+        ("event", text(escalation.event_id.map(|id| id.to_string()))),
         (
             "execution",
             text(escalation.execution_id.map(|id| id.to_string())),

@@ -13,8 +13,8 @@ use guard_app::ports::{
     EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage, StorageError,
 };
 use guard_domain::{
-    DecisionKind, EventId, EventType, Execution, ExecutionId, ExecutionState,
-    PlaybookName, RuleId, Source, TenantId, id,
+    DecisionKind, EventId, EventType, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId,
+    Source, TenantId, id,
 };
 use tracing::instrument;
 use uuid::Uuid;

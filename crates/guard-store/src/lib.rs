@@ -24,7 +24,7 @@ mod store;
 
 pub use chain::{CanonicalRecord, GENESIS, link_hash};
 pub use clock::DatabaseClock;
-pub use escalation::NotificationSettings;
 pub use error::{LockError, OpenError};
+pub use escalation::NotificationSettings;
 pub use planted_fault::{PLANTED_FAULT, PlantedFault, planted_fault};
 pub use store::{PostgresAddress, Store, StoreLock, StoreSettings};

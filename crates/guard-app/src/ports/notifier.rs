@@ -38,7 +38,10 @@ impl Message {
     #[must_use]
     pub fn topic(&self) -> String {
         let escalation = &self.escalation;
-        let rule = escalation.rule_id.as_ref().map_or("-", |rule| rule.as_str());
+        let rule = escalation
+            .rule_id
+            .as_ref()
+            .map_or("-", |rule| rule.as_str());
         format!("{}/{}/{rule}", self.tenant, escalation.reason)
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use guard_app::ports::Message;
 use guard_domain::{Severity, timestamp};
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 
 use super::SmtpSettings;
 use crate::text::{facts, one_line};
@@ -33,6 +33,7 @@ pub(super) fn write(
             message.id(),
             settings.from.email.domain()
         )))
+        .header(MIME_VERSION_1_0)
         .header(ContentType::TEXT_PLAIN)
         .raw_header(header("X-Priority", priority))
         .raw_header(header("Importance", importance))

@@ -110,7 +110,9 @@ async fn end_overdue(
         let found = Found::read(row)?;
         let detail = match &found.notification.detail {
             Some(detail) => format!("its deadline has passed; the last attempt: {detail}"),
-            None => "its deadline has passed, and no instance has sent over this channel".to_owned(),
+            None => {
+                "its deadline has passed, and no instance has sent over this channel".to_owned()
+            }
         };
         ended.extend(found.end(session, NotificationState::Dead, detail).await?);
     }

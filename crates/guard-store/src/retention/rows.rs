@@ -73,11 +73,7 @@ pub(super) const BOTH: [Table; 4] = [
         "execution_id, attempt"
     ),
     EXECUTIONS,
-    table!(
-        "notifications",
-        "escalation_id",
-        "escalation_id, channel"
-    ),
+    table!("notifications", "escalation_id", "escalation_id, channel"),
     table!("escalations", "escalation_id", "escalation_id"),
 ];
 
