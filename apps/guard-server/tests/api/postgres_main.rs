@@ -21,4 +21,7 @@ mod executions;
 mod harness;
 mod health;
 mod idempotency;
+mod notifications;
+#[path = "../process/receiver.rs"]
+mod receiver;
 mod rules;
