@@ -38,6 +38,7 @@ const REPEATS: &str = concat!(
      WHERE repeats IS NOT NULL LIMIT $2"
 );
 
+/// One statement says both that no twin is being sent and that none was: between two of them it could end.
 macro_rules! due {
     ($index:literal, $ready:literal) => {
         concat!(
@@ -46,9 +47,13 @@ macro_rules! due {
             " WHERE n.state IN ('queued', 'sending') AND n.next_attempt_at <= $1 AND n.deadline > $1
                 AND n.contact || '/' || n.channel IN (",
             $ready,
-            ") AND ($3 = 0 OR NOT EXISTS (
+            ") AND ($3 >= $1 OR NOT EXISTS (
                     SELECT 1 FROM notifications t
                     WHERE t.state = 'sending' AND t.next_attempt_at > $1 AND ",
+            twin!(),
+            ") AND NOT EXISTS (
+                    SELECT 1 FROM notifications t
+                    WHERE t.state = 'sent' AND t.sent_at > $3 AND ",
             twin!(),
             "))
               ORDER BY n.severity_rank DESC, n.escalation_id LIMIT 1"
@@ -86,9 +91,6 @@ impl Store {
             Some(Claim::SetAside(unsent)) => round.ended.push(*unsent),
             None => {}
         }
-        if round == NotificationRound::default() {
-            return session.give_up(round).await;
-        }
         session.commit().await?;
         Ok(round)
     }
@@ -107,7 +109,9 @@ async fn end_overdue(
         .await?;
     let mut ended = Vec::with_capacity(rows.len());
     for row in &rows {
-        let found = Found::read(row)?;
+        let Some(found) = Found::take(session, row).await? else {
+            continue;
+        };
         let detail = match &found.notification.detail {
             Some(detail) => format!("its deadline has passed; the last attempt: {detail}"),
             None => {
@@ -136,7 +140,9 @@ async fn end_repeats(
     for row in &rows {
         let repeated: Uuid = row.get("repeats")?;
         let detail = format!("it repeats escalation {repeated}, which was sent shortly before");
-        let found = Found::read(row)?;
+        let Some(found) = Found::take(session, row).await? else {
+            continue;
+        };
         ended.extend(
             found
                 .end(session, NotificationState::Repeated, detail)
@@ -161,13 +167,15 @@ async fn claim(
         .query(DUE)
         .bind(micros(now))
         .bind(to_json(&request.ready))
-        .bind(request.repeat_after.num_microseconds().unwrap_or(i64::MAX))
+        .bind(micros(now - request.repeat_after))
         .fetch_optional()
         .await?;
     let Some(row) = row else {
         return Ok(None);
     };
-    let found = Found::read(&row)?;
+    let Some(found) = Found::take(session, &row).await? else {
+        return Ok(None);
+    };
     let escalation = match read_escalation(session, &found.tenant, found.escalation_id).await {
         Ok(escalation) => escalation,
         Err(error @ StorageError::Inconsistent { .. }) => {

@@ -36,7 +36,36 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn read(row: &Row) -> Result<Self, StorageError> {
+    /// Reads a row. One that is damaged is taken out of the way, so that it does not hold up the others.
+    pub(super) async fn take(
+        session: &mut Session,
+        row: &Row,
+    ) -> Result<Option<Self>, StorageError> {
+        match Self::read(row) {
+            Ok(found) => Ok(Some(found)),
+            Err(error @ StorageError::Inconsistent { .. }) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a damaged notification is set aside as dead"
+                );
+                session
+                    .query(
+                        "UPDATE notifications SET state = 'dead', detail = $4
+                         WHERE tenant = $1 AND escalation_id = $2 AND channel = $3",
+                    )
+                    .bind(row.get::<String>("tenant")?)
+                    .bind(row.get::<Uuid>("escalation_id")?)
+                    .bind(row.get::<String>("channel")?)
+                    .bind(error.to_string())
+                    .execute()
+                    .await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(row: &Row) -> Result<Self, StorageError> {
         let columns = columns(row);
         Ok(Self {
             tenant: columns.parse("tenant", TenantId::parse)?,
