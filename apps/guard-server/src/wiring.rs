@@ -11,7 +11,7 @@ use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
     Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
-    IntakeSettings, OperatorService, QueryService, RuleBook, RuleManager,
+    IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
 };
 use guard_http::Api;
 use guard_policy::Terms;
@@ -146,7 +146,7 @@ pub async fn build(
             instance: settings.instance_id.clone(),
             max_in_flight: settings.n8n_max_in_flight,
             lease: settings.lease,
-            confirm_within: settings.confirm_within,
+            confirm_within: settings.confirm_within.clone(),
             poll: POLL,
             drain: DRAIN,
             public_url: settings.callback_base(address),
@@ -207,9 +207,14 @@ pub async fn build(
         operator: OperatorService {
             outbox: store.clone(),
             rules: rules.book.clone(),
+            archive: store.clone(),
+            rule_store: store.clone(),
             controls: store.clone(),
             acknowledgements: acknowledgements.clone(),
             wake,
+            clock: clock.clone(),
+            random: random.clone(),
+            event_types: settings.event_types.clone(),
             execution_deadline: settings.deadline,
         },
         callbacks: CallbackService {
@@ -217,7 +222,10 @@ pub async fn build(
             tokens,
             acknowledgements,
             clock: clock.clone(),
-            confirm_within: settings.confirm_within,
+            confirm_within: settings.confirm_within.clone(),
+            archive: store.clone(),
+            audit: store.clone(),
+            refusals: Refusals::default(),
         },
         queries: QueryService {
             archive: store.clone(),
@@ -287,6 +295,15 @@ impl Guard {
             stop.clone(),
         );
         tasks.spawn(async move { health.probe(every, stopped).await });
+        let reconciler = Reconciler {
+            leases: self.store.clone(),
+            outbox: self.store.clone(),
+            playbooks: self.health.playbooks.clone(),
+            clock: self.health.clock.clone(),
+            instance: settings.instance_id.clone(),
+            every: settings.n8n_reconcile_interval,
+        };
+        tasks.spawn(reconciler.run(stop.clone()));
         tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),

@@ -85,6 +85,8 @@ pub struct Breakers {
 struct Inner {
     host: Breaker,
     playbooks: HashMap<PlaybookName, Breaker>,
+    /// What the last delivery of each playbook said about our token.
+    tokens: HashMap<PlaybookName, bool>,
 }
 
 impl Breakers {
@@ -140,6 +142,16 @@ impl Breakers {
         let mut inner = self.inner();
         inner.host = Breaker::default();
         inner.playbooks.remove(playbook);
+    }
+
+    /// A delivery has told whether our token is accepted for this playbook.
+    pub(crate) fn note_token(&self, playbook: &PlaybookName, accepted: bool) {
+        self.inner().tokens.insert(playbook.clone(), accepted);
+    }
+
+    /// Whether our token was accepted by the last delivery of a playbook that told.
+    pub(crate) fn token_accepted(&self, playbook: &PlaybookName) -> Option<bool> {
+        self.inner().tokens.get(playbook).copied()
     }
 
     /// The host could not be reached, or is overloaded.

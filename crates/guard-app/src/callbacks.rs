@@ -1,15 +1,20 @@
 //! What workflows report.
 
+mod refusal;
+
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use guard_domain::{Execution, ExecutionId, TenantId};
 use thiserror::Error;
 
 use crate::acknowledgements::Acknowledgements;
 use crate::callback_token::{CallbackTokenError, CallbackTokens};
-use crate::metric;
-use crate::ports::{Clock, FinishOutcome, Outbox, StartOutcome, StorageError, WorkflowResult};
+use crate::outcome::count_result;
+use crate::ports::{
+    Archive, AuditLog, Clock, ConfirmTimes, FinishOutcome, Outbox, StartOutcome, StorageError,
+    WorkflowResult,
+};
+pub use refusal::Refusals;
 
 /// Why a report was not taken.
 #[derive(Debug, Error)]
@@ -32,6 +37,12 @@ pub enum CallbackError {
 pub struct CallbackService {
     /// Where executions are.
     pub outbox: Arc<dyn Outbox>,
+    /// What was decided before.
+    pub archive: Arc<dyn Archive>,
+    /// Where refused callbacks go on record.
+    pub audit: Arc<dyn AuditLog>,
+    /// Which did lately.
+    pub refusals: Refusals,
     /// Checks callback tokens.
     pub tokens: Arc<CallbackTokens>,
     /// Who waits for an acknowledgement.
@@ -39,18 +50,24 @@ pub struct CallbackService {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How long a workflow may take to report.
-    pub confirm_within: TimeDelta,
+    pub confirm_within: ConfirmTimes,
 }
 
 impl CallbackService {
-    async fn authorize(&self, token: &str, id: ExecutionId) -> Result<TenantId, CallbackError> {
-        self.tokens.verify(token, id, self.clock.now()).await.map_err(|error| match error {
-            CallbackTokenError::Refused => {
-                tracing::warn!(execution_id = %id, "a callback was refused: its token is not valid");
-                CallbackError::Unauthorized
+    async fn authorize(
+        &self,
+        token: &str,
+        id: ExecutionId,
+        request_id: &str,
+    ) -> Result<TenantId, CallbackError> {
+        match self.tokens.verify(token, id, self.clock.now()).await {
+            Ok(tenant) => Ok(tenant),
+            Err(CallbackTokenError::Refused) => {
+                self.note_refusal(token, id, request_id).await;
+                Err(CallbackError::Unauthorized)
             }
-            CallbackTokenError::Storage(error) => error.into(),
-        })
+            Err(CallbackTokenError::Storage(error)) => Err(error.into()),
+        }
     }
 
     /// A workflow begins. Only the first one may go on, and the same one again, because an answer can get lost.
@@ -62,11 +79,12 @@ impl CallbackService {
         token: &str,
         id: ExecutionId,
         n8n_execution_id: &str,
+        request_id: &str,
     ) -> Result<Execution, CallbackError> {
-        let tenant = self.authorize(token, id).await?;
+        let tenant = self.authorize(token, id, request_id).await?;
         let outcome = self
             .outbox
-            .start(&tenant, id, n8n_execution_id, self.confirm_within)
+            .start(&tenant, id, n8n_execution_id, &self.confirm_within)
             .await?;
         match outcome {
             StartOutcome::Started(execution) => {
@@ -88,8 +106,9 @@ impl CallbackService {
         token: &str,
         id: ExecutionId,
         result: &WorkflowResult,
+        request_id: &str,
     ) -> Result<Execution, CallbackError> {
-        let tenant = self.authorize(token, id).await?;
+        let tenant = self.authorize(token, id, request_id).await?;
         match self.outbox.finish(&tenant, id, result).await? {
             FinishOutcome::Finished(execution) => {
                 self.note_end(&execution);
@@ -104,22 +123,14 @@ impl CallbackService {
     fn note_end(&self, execution: &Execution) {
         self.acknowledgements
             .tell(execution.event_id, execution.state);
-        let playbook = execution.playbook.as_str();
-        metric::count_by(
-            metric::EXECUTIONS_ENDED,
-            playbook,
-            "state",
-            execution.state.as_str(),
-        );
-        let duration = self.clock.now() - execution.executed_at;
-        let seconds = duration.to_std().unwrap_or_default().as_secs_f64();
-        metrics::histogram!(metric::EXECUTION_DURATION, "playbook" => playbook.to_owned())
-            .record(seconds);
+        let now = self.clock.now();
+        count_result(execution, now);
+        let duration = now - execution.executed_at;
         tracing::info!(
             execution_id = %execution.id,
-            playbook,
+            playbook = %execution.playbook,
             state = %execution.state,
-            seconds,
+            seconds = duration.to_std().unwrap_or_default().as_secs_f64(),
             "{}",
             execution.message.as_deref().unwrap_or("a workflow reported its result")
         );

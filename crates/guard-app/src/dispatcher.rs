@@ -6,7 +6,6 @@ mod judge;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use guard_domain::{ContactName, Event, PlaybookName};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +17,8 @@ use crate::escalate::announce;
 use crate::in_flight::InFlight;
 use crate::metric;
 use crate::ports::{
-    AttemptReport, ClaimRequest, Claimed, Clock, Delivery, Outbox, Playbooks, Random, Settled,
-    StorageError,
+    AttemptReport, ClaimRequest, Claimed, Clock, ConfirmTimes, Delivery, Outbox, Playbooks, Random,
+    Settled, StorageError,
 };
 
 /// Executions that one round ends for lack of time, at most.
@@ -38,7 +37,7 @@ pub struct DispatcherSettings {
     /// How long a claim holds.
     pub lease: Duration,
     /// How long a workflow may take to report, after the acknowledgement.
-    pub confirm_within: TimeDelta,
+    pub confirm_within: ConfirmTimes,
     /// How often to look for work that this process was not woken for.
     pub poll: Duration,
     /// How long deliveries under way may take when the server stops.
@@ -138,7 +137,7 @@ impl Dispatcher {
 
     async fn deliver(self: Arc<Self>, claimed: Claimed) {
         let execution = &claimed.execution;
-        let outcome = match self.delivery(&claimed).await {
+        let answered = match self.delivery(&claimed).await {
             Ok(delivery) => self.playbooks.deliver(&delivery).await,
             Err(error) => {
                 // The lease ends, and the execution is claimed again.
@@ -150,7 +149,8 @@ impl Dispatcher {
                 return;
             }
         };
-        let mut report = self.judge(&claimed, &outcome);
+        let mut report = self.judge(&claimed, &answered.outcome);
+        report.answer = answered.body;
         metric::count_by(
             metric::DELIVERIES,
             execution.playbook.as_str(),
@@ -166,7 +166,7 @@ impl Dispatcher {
             "{}",
             report.detail
         );
-        report.escalation = self.feed_breakers(&claimed, &outcome);
+        report.escalation = self.feed_breakers(&claimed, &answered.outcome);
         self.settle(&claimed, &report).await;
     }
 
@@ -185,7 +185,8 @@ impl Dispatcher {
             event: Event::with_identity(&claimed.event, execution.event_id, claimed.received_at),
             rule_id: execution.rule_id.clone(),
             rule_version: execution.rule_version,
-            dry_run: false,
+            dry_run: execution.dry_run,
+            undoes: claimed.undoes.clone(),
             callback_url: format!(
                 "{}/v1/executions/{}",
                 self.settings.public_url, execution.id
@@ -219,7 +220,7 @@ impl Dispatcher {
         if let Some(escalation) = &settled.escalation {
             announce(&settled.tenant, escalation);
         }
-        if settled.ended {
+        if settled.ended && !execution.dry_run {
             metric::count_by(
                 metric::EXECUTIONS_ENDED,
                 execution.playbook.as_str(),

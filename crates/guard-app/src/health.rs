@@ -1,16 +1,19 @@
 //! How the server and what it depends on are doing.
 
+mod probe;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use guard_domain::TenantId;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::breaker::{BreakerState, Breakers};
 use crate::ports::{Clock, Controls, Pause, Playbooks, Reachability};
 use crate::rule_book::RuleBook;
+pub use probe::PlaybookHealth;
+use probe::Probed;
 
 /// How the server is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct HealthReport {
     pub active_rules: usize,
     /// Whether n8n answered the last probe; `None` before the first.
     pub n8n: Option<Reachability>,
+    /// The playbooks that rules name, as the last probe found them.
+    pub playbooks: Vec<PlaybookHealth>,
     /// The circuit breakers that are not closed.
     pub breakers: Vec<(String, BreakerState)>,
     /// What is paused for tenant `default`.
@@ -47,7 +52,7 @@ pub struct HealthService {
     pub clock: Arc<dyn Clock>,
     /// How long the database may take to answer.
     pub timeout: Duration,
-    n8n: watch::Sender<Option<Reachability>>,
+    probed: watch::Sender<Probed>,
     stopping: AtomicBool,
 }
 
@@ -61,7 +66,7 @@ impl HealthService {
         clock: Arc<dyn Clock>,
         timeout: Duration,
     ) -> Self {
-        let (n8n, stopping) = (watch::Sender::new(None), AtomicBool::new(false));
+        let probed = watch::Sender::new(Probed::default());
         Self {
             controls,
             rules,
@@ -69,29 +74,8 @@ impl HealthService {
             playbooks,
             clock,
             timeout,
-            n8n,
-            stopping,
-        }
-    }
-
-    /// Probes n8n now and then, until `stop` is cancelled. It never makes the server unready.
-    pub async fn probe(&self, every: Duration, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            let found = self.playbooks.probe().await;
-            let before = self.n8n.send_replace(Some(found.clone()));
-            match &found {
-                Reachability::Down(why) if before != Some(found.clone()) => {
-                    tracing::warn!("n8n does not answer: {why}; executions wait in the outbox");
-                }
-                Reachability::Up if before.is_some_and(|before| before != Reachability::Up) => {
-                    tracing::info!("n8n answers again");
-                }
-                _ => {}
-            }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(every) => {}
-            }
+            probed,
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -119,7 +103,8 @@ impl HealthService {
             database,
             revision: rules.revision(),
             active_rules: rules.active_count(),
-            n8n: self.n8n.borrow().clone(),
+            n8n: self.probed.borrow().n8n.clone(),
+            playbooks: self.playbook_health(),
             breakers: self.breakers.report(self.clock.now()),
             pauses,
             stopping,

@@ -26,8 +26,14 @@ pub const NOTIFICATIONS_OPEN: &str = "neural_guard_notifications_open";
 pub const DELIVERIES: &str = "neural_guard_deliveries_total";
 /// Executions that ended, by `playbook` and `state`.
 pub const EXECUTIONS_ENDED: &str = "neural_guard_executions_ended_total";
-/// Seconds from a decision to the result that the workflow reported, by `playbook`.
+/// Seconds from the beginning of a workflow to the result that it reported, by `playbook`.
 pub const EXECUTION_DURATION: &str = "neural_guard_execution_duration_seconds";
+/// Seconds from a decision to the proof that its playbook did its work, by `playbook`: the time to resolve.
+pub const RESOLUTION_TIME: &str = "neural_guard_resolution_time_seconds";
+/// Whether n8n has a playbook that a rule names, by `playbook`: 1, 0, or NaN if that is not known.
+pub const PLAYBOOK_PRESENT: &str = "neural_guard_playbook_present";
+/// Callbacks that were refused because of their token.
+pub const CALLBACKS_REFUSED: &str = "neural_guard_callbacks_refused_total";
 /// Circuit breakers that are open, by `scope`.
 pub const BREAKERS_OPEN: &str = "neural_guard_breakers_open";
 /// Intakes in one commit.
@@ -41,7 +47,7 @@ pub const RETENTION_DROPPED: &str = "neural_guard_retention_dropped_total";
 pub const EVENT_DURATION_BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
-/// The buckets of [`EXECUTION_DURATION`], in seconds.
+/// The buckets of [`EXECUTION_DURATION`] and [`RESOLUTION_TIME`], in seconds.
 pub const EXECUTION_DURATION_BUCKETS: [f64; 10] = [
     0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0,
 ];
@@ -69,7 +75,19 @@ pub fn describe() {
     describe_counter!(EXECUTIONS_ENDED, "Executions that ended");
     describe_histogram!(
         EXECUTION_DURATION,
-        "Seconds from a decision to the workflow's result"
+        "Seconds from the beginning of a workflow to its result"
+    );
+    describe_histogram!(
+        RESOLUTION_TIME,
+        "Seconds from a decision to the proof that its playbook did its work"
+    );
+    describe_gauge!(
+        PLAYBOOK_PRESENT,
+        "Whether n8n has a playbook that a rule names"
+    );
+    describe_counter!(
+        CALLBACKS_REFUSED,
+        "Callbacks that were refused because of their token"
     );
     describe_gauge!(BREAKERS_OPEN, "Circuit breakers that are open");
     describe_histogram!(COMMIT_BATCH, "Intakes in one commit");

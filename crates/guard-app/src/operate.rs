@@ -1,18 +1,24 @@
 //! What operators do.
 
+mod rehearse;
+mod undo;
+
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use guard_domain::{Execution, ExecutionId, ExecutionState, PlaybookName, TenantId, suggest};
+use guard_domain::{
+    EventTypes, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId, TenantId, suggest,
+};
 use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::acknowledgements::Acknowledgements;
 use crate::ports::{
-    Actor, CancelOutcome, Controls, Outbox, Pause, PauseScope, PauseScopeError, Principal,
-    RedriveOutcome, StorageError,
+    Actor, Archive, CancelOutcome, Clock, Controls, Outbox, Pause, PauseScope, PauseScopeError,
+    Principal, Random, RedriveOutcome, RuleStore, StorageError,
 };
 use crate::rule_book::RuleBook;
+pub use rehearse::{RehearsalRequest, RehearseError};
 
 /// Why something was not done.
 #[derive(Debug, Error)]
@@ -31,6 +37,25 @@ pub enum OperateError {
     /// The execution was ordered again, and that order is open.
     #[error("the execution was redriven as {0}, which has not ended yet")]
     Redriven(ExecutionId),
+    /// The execution is being undone.
+    #[error("the execution is being undone by {0}, which has not ended yet")]
+    BeingUndone(ExecutionId),
+    /// The rule that ordered the execution names no playbook that undoes it.
+    #[error(
+        "version {version} of the rule `{rule}` names no `rollback` playbook: nothing is known to undo it"
+    )]
+    NoRollback {
+        /// The rule.
+        rule: RuleId,
+        /// The version.
+        version: u32,
+    },
+    /// The execution undoes another one.
+    #[error("the execution undoes another one: to have that again, order its playbook again")]
+    Undoing,
+    /// The execution was a rehearsal.
+    #[error("the execution was a rehearsal: there is nothing to undo")]
+    Rehearsal,
     /// The event of the execution has been dropped.
     #[error(
         "the event of the execution is older than `retention` and is not kept any more: nothing could be delivered"
@@ -54,19 +79,29 @@ pub enum OperateError {
     Storage(#[from] StorageError),
 }
 
-/// Pauses and resumes, cancels and redrives, on record.
+/// Pauses and resumes, cancels, redrives, undoes and rehearses, on record.
 pub struct OperatorService {
     /// Where executions are.
     pub outbox: Arc<dyn Outbox>,
     /// The live rules.
     pub rules: Arc<RuleBook>,
+    /// What was decided before.
+    pub archive: Arc<dyn Archive>,
+    /// Every version of the rules.
+    pub rule_store: Arc<dyn RuleStore>,
     /// The switches.
     pub controls: Arc<dyn Controls>,
     /// Who waits for an acknowledgement.
     pub acknowledgements: Arc<Acknowledgements>,
     /// Wakes the dispatcher.
     pub wake: Arc<Notify>,
-    /// How long after a redrive the new execution is delivered at the latest.
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for ids.
+    pub random: Arc<dyn Random>,
+    /// The event types.
+    pub event_types: EventTypes,
+    /// How long after the order a new execution is delivered at the latest.
     pub execution_deadline: TimeDelta,
 }
 
@@ -104,9 +139,9 @@ impl OperatorService {
                 rules.rules().map(|(rule, _)| rule.id.as_str()).collect(),
             ),
             PauseScope::Playbook(name) => {
-                let playbooks = rules.rules().filter_map(|(rule, _)| rule.playbook());
+                let playbooks = rules.rules().flat_map(|(rule, _)| rule.playbooks());
                 (
-                    "triggers the playbook",
+                    "names the playbook",
                     name.as_str(),
                     playbooks.map(PlaybookName::as_str).collect(),
                 )

@@ -1,6 +1,7 @@
 //! What the use cases need of the world.
 
 mod archive;
+mod audit;
 mod authenticator;
 mod clock;
 mod controls;
@@ -8,6 +9,7 @@ mod leases;
 mod ledger;
 mod notifications;
 mod notifier;
+mod orders;
 mod outbox;
 mod playbooks;
 mod retention;
@@ -18,6 +20,7 @@ pub use archive::{
     Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EscalationRecord,
     EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage,
 };
+pub use audit::{Act, AuditLog};
 pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
 pub use clock::{Clock, Random, random_tail};
 pub use controls::{Controls, Pause, PauseScope, PauseScopeError};
@@ -33,11 +36,15 @@ pub use notifications::{
     UnsentNotification, WaitingNotifications,
 };
 pub use notifier::{Message, Notifier, SendOutcome};
+pub use orders::{CancelOutcome, RedriveOutcome, Rehearsal, UndoOutcome};
 pub use outbox::{
-    AttemptReport, CancelOutcome, ClaimRequest, Claimed, FinishOutcome, NextStep, Outbox,
-    RedriveOutcome, Settled, StartOutcome, WorkflowResult,
+    AttemptReport, ClaimRequest, Claimed, ConfirmTimes, FinishOutcome, NextStep, Outbox, Settled,
+    StartOutcome, WorkflowResult,
 };
-pub use playbooks::{Delivery, DeliveryOutcome, Playbooks, Reachability};
+pub use playbooks::{
+    Answered, Delivery, DeliveryOutcome, MAX_ANSWER_BYTES, Playbooks, Presence, Reachability,
+    RunStatus, Undone,
+};
 pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
 pub use storage::{Actor, StorageError};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use guard_domain::TenantId;
 use guard_policy::{RuleFile, RuleSet, VersionedRule};
+use tokio::sync::watch;
 
 use crate::metric;
 use crate::ports::{LiveRules, RuleStore, StorageError};
@@ -15,6 +16,7 @@ pub struct RuleBook {
     store: Arc<dyn RuleStore>,
     live: ArcSwap<HashMap<TenantId, Arc<RuleSet>>>,
     empty: Arc<RuleSet>,
+    changes: watch::Sender<()>,
 }
 
 impl RuleBook {
@@ -25,6 +27,7 @@ impl RuleBook {
             store,
             live: ArcSwap::default(),
             empty: Arc::default(),
+            changes: watch::Sender::new(()),
         }
     }
 
@@ -32,6 +35,18 @@ impl RuleBook {
     #[must_use]
     pub fn current(&self, tenant: &TenantId) -> Arc<RuleSet> {
         self.live.load().get(tenant).unwrap_or(&self.empty).clone()
+    }
+
+    /// The live rules of every tenant.
+    #[must_use]
+    pub fn all(&self) -> Arc<HashMap<TenantId, Arc<RuleSet>>> {
+        self.live.load_full()
+    }
+
+    /// Tells when other rules are live.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Reads the live rules of a tenant from the database if they are not those held already.
@@ -65,6 +80,7 @@ impl RuleBook {
             .map(|rules| rules.active_count())
             .sum();
         metric::level(metric::ACTIVE_RULES, active);
+        self.changes.send_replace(());
         tracing::info!(%tenant, revision = live.revision, rules = rules.rules().count(), "rules are live");
         Ok(rules)
     }

@@ -88,6 +88,12 @@ impl ExecutionState {
             Self::Dead | Self::Unconfirmed | Self::Failed | Self::Cancelled | Self::Expired
         )
     }
+
+    /// It ended and may have had an effect, so that a human may order it undone.
+    #[must_use]
+    pub const fn may_undo(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Unconfirmed)
+    }
 }
 
 /// One run of a playbook.
@@ -105,6 +111,8 @@ pub struct Execution {
     pub playbook: PlaybookName,
     /// The severity of its event: the order of delivery.
     pub severity: Severity,
+    /// Whether the workflow is only to say what it would do: a human has ordered a rehearsal.
+    pub dry_run: bool,
     /// Where it stands.
     pub state: ExecutionState,
     /// How many deliveries were attempted.
@@ -129,6 +137,8 @@ pub struct Execution {
     pub result_data: Option<String>,
     /// The execution that a human ordered again.
     pub redrive_of: Option<ExecutionId>,
+    /// The execution that this one undoes.
+    pub rollback_of: Option<ExecutionId>,
 }
 
 crate::words::words! {
@@ -162,6 +172,8 @@ pub struct Attempt {
     pub status_code: Option<u16>,
     /// What was seen, in a sentence.
     pub detail: Option<String>,
+    /// The body of n8n's answer as it came, the first 8 KiB of it.
+    pub answer: Option<String>,
     /// Whether the workflow may have run because of it.
     pub may_have_run: bool,
 }
@@ -182,6 +194,7 @@ mod tests {
         for state in ExecutionState::ALL {
             assert!(!(state.is_final() && state.may_start()), "{state}");
             assert!(!(state.is_final() && state.is_undelivered()), "{state}");
+            assert!(!(state.may_undo() && state.may_start()), "{state}");
             assert_eq!(ExecutionState::parse(state.as_str()), Ok(*state));
         }
     }

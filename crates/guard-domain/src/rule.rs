@@ -66,6 +66,15 @@ impl Rule {
             _ => None,
         }
     }
+
+    /// The playbooks it names: the one it triggers and the one that undoes it.
+    pub fn playbooks(&self) -> impl Iterator<Item = &PlaybookName> {
+        let (name, rollback) = match &self.action {
+            Action::TriggerPlaybook { name, rollback, .. } => (Some(name), rollback.as_ref()),
+            _ => (None, None),
+        };
+        name.into_iter().chain(rollback)
+    }
 }
 
 /// Which event types a rule looks at.

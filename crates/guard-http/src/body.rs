@@ -66,6 +66,25 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
+/// A small JSON body that may be left out: the default then.
+pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
+
+impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let format = format(request.headers());
+        let bytes = read(request, SMALL).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if format? != Format::Json {
+            return Err(unsupported("application/json"));
+        }
+        from_json(&bytes).map(Self)
+    }
+}
+
 /// Reads JSON: what is not JSON is malformed, what is of the wrong shape is invalid.
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)

@@ -16,7 +16,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::context::surround;
 use crate::problem::Problem;
 use crate::routes::{
-    audit, batch, callbacks, escalations, events, executions, health, pauses, rules,
+    audit, batch, callbacks, escalations, events, executions, health, pauses, playbooks, rules,
 };
 use crate::state::{Api, Shared};
 
@@ -71,6 +71,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .merge(escalations::router())
         .merge(rules::router())
         .merge(pauses::router())
+        .merge(playbooks::router())
         .merge(audit::router())
         .merge(health::router())
 }

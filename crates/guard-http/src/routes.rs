@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod executions;
 pub(crate) mod health;
 pub(crate) mod pauses;
+pub(crate) mod playbooks;
 pub(crate) mod rules;
 
 use chrono::{DateTime, Utc};

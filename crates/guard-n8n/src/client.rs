@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guard_app::ports::{Clock, Delivery, DeliveryOutcome, Playbooks, Reachability};
+use guard_app::ports::{
+    Answered, Clock, Delivery, DeliveryOutcome, MAX_ANSWER_BYTES, Playbooks, Presence,
+    Reachability, RunStatus,
+};
 use guard_app::{retry_after, sign_webhook};
+use guard_domain::PlaybookName;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,10 +23,6 @@ use crate::wire;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// n8n drops idle connections after 5 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long the probe waits.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of an answer is read, in bytes.
-const MAX_ANSWER: usize = 8 * 1024;
 
 /// Where n8n is, and how to call it.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct N8nSettings {
     pub token: Option<SecretString>,
     /// Signs deliveries by Standard Webhooks, if given.
     pub signing_secret: Option<SecretString>,
+    /// Asks n8n's public API how a run ended, if given.
+    pub api_key: Option<SecretString>,
     /// How long a call may take.
     pub timeout: Duration,
 }
@@ -61,8 +63,8 @@ pub enum ClientError {
 /// | other 3xx, 4xx | rejected for good |
 /// | no connection | unreachable: nothing ran |
 pub struct N8nClient {
-    http: Client,
-    settings: N8nSettings,
+    pub(crate) http: Client,
+    pub(crate) settings: N8nSettings,
     authorization: Option<HeaderValue>,
     clock: Arc<dyn Clock>,
 }
@@ -126,7 +128,7 @@ impl N8nClient {
         Ok(request.body(body))
     }
 
-    async fn read(&self, mut response: Response) -> Answer {
+    pub(crate) async fn read(&self, mut response: Response) -> Answer {
         let status = response.status().as_u16();
         let asked = response
             .headers()
@@ -136,8 +138,8 @@ impl N8nClient {
         let mut body = Vec::new();
         // An answer that breaks off, or goes on for too long, says enough by its status.
         while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend(chunk.iter().take(MAX_ANSWER - body.len()));
-            if body.len() >= MAX_ANSWER {
+            body.extend(chunk.iter().take(MAX_ANSWER_BYTES - body.len()));
+            if body.len() >= MAX_ANSWER_BYTES {
                 break;
             }
         }
@@ -151,13 +153,19 @@ impl N8nClient {
 
 #[async_trait]
 impl Playbooks for N8nClient {
-    async fn deliver(&self, delivery: &Delivery) -> DeliveryOutcome {
+    async fn deliver(&self, delivery: &Delivery) -> Answered {
         let request = match self.request(delivery) {
             Ok(request) => request,
-            Err(outcome) => return outcome,
+            Err(outcome) => return outcome.into(),
         };
-        match request.send().await {
-            Ok(response) => self.read(response).await.outcome(),
+        let outcome = match request.send().await {
+            Ok(response) => {
+                let answer = self.read(response).await;
+                return Answered {
+                    outcome: answer.outcome(),
+                    body: Some(answer.body),
+                };
+            }
             Err(error) if error.is_connect() => DeliveryOutcome::Unreachable {
                 detail: format!("n8n cannot be reached: {}", root_cause(&error)),
             },
@@ -167,27 +175,29 @@ impl Playbooks for N8nClient {
             Err(error) => DeliveryOutcome::NoAnswer {
                 detail: format!("the connection to n8n broke: {}", root_cause(&error)),
             },
-        }
+        };
+        outcome.into()
     }
 
     async fn probe(&self) -> Reachability {
-        let base = self.settings.base_url.as_str().trim_end_matches('/');
-        let request = self
-            .http
-            .get(format!("{base}/healthz"))
-            .timeout(PROBE_TIMEOUT);
-        match request.send().await {
-            Ok(response) if response.status().is_server_error() => {
-                Reachability::Down(format!("n8n answered {}", response.status().as_u16()))
-            }
-            Ok(_) => Reachability::Up,
-            Err(error) => Reachability::Down(root_cause(&error)),
-        }
+        self.probe_host().await
+    }
+
+    async fn probe_playbook(&self, playbook: &PlaybookName) -> Presence {
+        self.probe_webhook(playbook).await
+    }
+
+    fn tells_run_status(&self) -> bool {
+        self.settings.api_key.is_some()
+    }
+
+    async fn run_status(&self, run_id: &str) -> RunStatus {
+        self.ask_run_status(run_id).await
     }
 }
 
 /// The innermost cause of an error: what an operator can do something about.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

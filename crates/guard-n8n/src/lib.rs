@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod probe;
 mod wire;
 
 pub use client::{ClientError, N8nClient, N8nSettings};

@@ -1,6 +1,6 @@
 //! The body of a delivery.
 
-use guard_app::ports::Delivery;
+use guard_app::ports::{Delivery, Undone};
 use guard_domain::{members, timestamp};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -19,9 +19,18 @@ struct NeuralGuard<'a> {
     rule_version: u32,
     tenant: &'a str,
     dry_run: bool,
+    rollback_of: Option<RollbackOf<'a>>,
     callback_url: &'a str,
     callback_token: &'a str,
     deadline: String,
+}
+
+/// The execution that a workflow is to undo.
+#[derive(Serialize)]
+struct RollbackOf<'a> {
+    execution_id: String,
+    /// What its workflow reported.
+    data: Option<&'a RawValue>,
 }
 
 /// The params at the top, as the text they are, and the guard's own part beside them. A context cannot overwrite it.
@@ -34,6 +43,7 @@ pub(crate) fn body(delivery: &Delivery) -> Result<String, serde_json::Error> {
         rule_version: delivery.rule_version,
         tenant: delivery.tenant.as_str(),
         dry_run: delivery.dry_run,
+        rollback_of: delivery.undoes.as_ref().map(rollback_of).transpose()?,
         callback_url: &delivery.callback_url,
         callback_token: delivery.callback_token.expose_secret(),
         deadline: timestamp::format(delivery.deadline),
@@ -53,4 +63,12 @@ pub(crate) fn body(delivery: &Delivery) -> Result<String, serde_json::Error> {
         serde_json::to_string(&own)?
     ));
     Ok(text)
+}
+
+fn rollback_of(undone: &Undone) -> Result<RollbackOf<'_>, serde_json::Error> {
+    let data = undone.data.as_deref().map(serde_json::from_str);
+    Ok(RollbackOf {
+        execution_id: undone.execution_id.to_string(),
+        data: data.transpose()?,
+    })
 }

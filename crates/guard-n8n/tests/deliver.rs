@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guard_app::ports::{Clock, Delivery, DeliveryOutcome, Playbooks, Reachability};
+use guard_app::ports::{
+    Answered, Clock, Delivery, DeliveryOutcome, MAX_ANSWER_BYTES, Playbooks, Presence,
+    Reachability, RunStatus, Undone,
+};
 use guard_domain::{ExecutionId, PlaybookName, RuleId, TenantId};
 use guard_n8n::{N8nClient, N8nSettings};
 use guard_testkit::FakeClock;
@@ -32,6 +35,7 @@ fn delivery(params: &str) -> Delivery {
         rule_id: RuleId::parse("recover").unwrap(),
         rule_version: 3,
         dry_run: false,
+        undoes: None,
         callback_url: "http://127.0.0.1:3000/v1/executions/x".to_owned(),
         callback_token: "callback-secret".to_owned().into(),
         deadline: clock.now() + TimeDelta::hours(1),
@@ -44,6 +48,7 @@ fn client_for(base_url: &str, timeout: Duration) -> N8nClient {
         base_url: base_url.parse().unwrap(),
         token: Some("n8n-token".to_owned().into()),
         signing_secret: Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned().into()),
+        api_key: Some("n8n-api-key".to_owned().into()),
         timeout,
     };
     N8nClient::new(settings, Arc::new(FakeClock::new())).unwrap()
@@ -60,6 +65,7 @@ async fn outcome_of(answer: ResponseTemplate) -> DeliveryOutcome {
     client_for(&server.uri(), Duration::from_millis(500))
         .deliver(&delivery("{}"))
         .await
+        .outcome
 }
 
 #[tokio::test]
@@ -81,7 +87,8 @@ async fn the_request_is_as_the_contract_says() {
         .await;
     let params = r#"{"file":"a.gz","n":1.500e400,"neural_guard":"forged","\u0061":1}"#;
     let client = client_for(&format!("{}/", server.uri()), Duration::from_secs(5));
-    let outcome = client.deliver(&delivery(params)).await;
+    let Answered { outcome, body } = client.deliver(&delivery(params)).await;
+    assert_eq!(body.as_deref(), Some("{}"), "the answer is kept as it came");
     assert_eq!(
         outcome,
         DeliveryOutcome::Acknowledged {
@@ -107,6 +114,7 @@ async fn the_request_is_as_the_contract_says() {
             "rule_version": 3,
             "tenant": "default",
             "dry_run": false,
+            "rollback_of": null,
             "callback_url": "http://127.0.0.1:3000/v1/executions/x",
             "callback_token": "callback-secret",
             "deadline": "2026-11-20T04:00:00.000000Z",
@@ -230,7 +238,7 @@ async fn a_refused_connection_ran_nothing() {
         .local_addr()
         .unwrap();
     let client = client_for(&format!("http://{free}"), Duration::from_secs(5));
-    let outcome = client.deliver(&delivery("{}")).await;
+    let outcome = client.deliver(&delivery("{}")).await.outcome;
     assert!(
         matches!(outcome, DeliveryOutcome::Unreachable { .. }),
         "{outcome:?}"
@@ -248,7 +256,7 @@ async fn what_is_not_http_may_have_run() {
         socket.write_all(b"\x00\x01garbage\r\n\r\n").await.unwrap();
     });
     let client = client_for(&format!("http://{address}"), Duration::from_secs(5));
-    let outcome = client.deliver(&delivery("{}")).await;
+    let outcome = client.deliver(&delivery("{}")).await.outcome;
     assert!(
         matches!(outcome, DeliveryOutcome::NoAnswer { .. }),
         "{outcome:?}"
@@ -267,6 +275,42 @@ async fn a_garbled_or_oversized_answer_is_bounded() {
         panic!()
     };
     assert!(detail.len() < 300, "{}", detail.len());
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200).set_body_string("<".repeat(5_000_000)))
+        .mount(&server)
+        .await;
+    let client = client_for(&server.uri(), Duration::from_secs(5));
+    let body = client.deliver(&delivery("{}")).await.body.unwrap();
+    assert_eq!(body, "<".repeat(MAX_ANSWER_BYTES));
+}
+
+#[tokio::test]
+async fn a_rehearsal_and_an_undoing_say_so() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(200))
+        .mount(&server)
+        .await;
+    let undone = Undone {
+        execution_id: ExecutionId::from_uuid(ID.parse().unwrap()),
+        data: Some(r#"{"file":"a.gz"}"#.to_owned()),
+    };
+    let delivery = Delivery {
+        dry_run: true,
+        undoes: Some(undone),
+        ..delivery("{}")
+    };
+    let client = client_for(&server.uri(), Duration::from_secs(5));
+    client.deliver(&delivery).await;
+    let body: Value = server.received_requests().await.unwrap()[0]
+        .body_json()
+        .unwrap();
+    assert_eq!(body["neural_guard"]["dry_run"], true);
+    assert_eq!(
+        body["neural_guard"]["rollback_of"],
+        json!({"execution_id": ID, "data": {"file": "a.gz"}})
+    );
 }
 
 #[tokio::test]
@@ -274,4 +318,86 @@ async fn the_probe_needs_any_answer() {
     let server = MockServer::start().await;
     let client = client_for(&server.uri(), Duration::from_secs(5));
     assert_eq!(client.probe().await, Reachability::Up);
+}
+
+/// What n8n answers to a GET where a webhook takes POST.
+const WANTS_POST: &str = r#"{"code":404,"message":"This webhook is not registered for GET requests. Did you mean to make a POST request?"}"#;
+
+#[tokio::test]
+async fn a_playbook_is_probed_without_running_it() {
+    let server = MockServer::start().await;
+    let webhook =
+        |name: &str| Mock::given(method("GET")).and(path(format!("/webhook/failsafe/{name}")));
+    let answer = |status, body: &str| ResponseTemplate::new(status).set_body_string(body);
+    webhook("there")
+        .respond_with(answer(404, WANTS_POST))
+        .mount(&server)
+        .await;
+    let hint = r#"{"code":404,"message":"The requested webhook \"GET x\" is not registered."}"#;
+    webhook("gone")
+        .respond_with(answer(404, hint))
+        .mount(&server)
+        .await;
+    webhook("broken")
+        .respond_with(answer(502, ""))
+        .mount(&server)
+        .await;
+    let client = client_for(&format!("{}/", server.uri()), Duration::from_secs(5));
+    let ask = async |name| {
+        let name = PlaybookName::parse(name).unwrap();
+        client.probe_playbook(&name).await
+    };
+    assert_eq!(ask("there").await, Presence::Present);
+    let Presence::Missing(why) = ask("gone").await else {
+        panic!()
+    };
+    assert!(
+        why.contains("/webhook/failsafe/gone") && why.contains("publish"),
+        "{why}"
+    );
+    assert!(matches!(ask("broken").await, Presence::Unknown(_)));
+    let requests = server.received_requests().await.unwrap();
+    assert!(requests.iter().all(|request| request.method == "GET"));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let nobody = client_for(&nobody, Duration::from_secs(5));
+    let name = PlaybookName::parse("there").unwrap();
+    let presence = nobody.probe_playbook(&name).await;
+    assert!(matches!(presence, Presence::Unknown(_)));
+}
+
+#[tokio::test]
+async fn n8n_is_asked_how_a_run_ended() {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .and(path("/api/v1/executions/231"))
+        .and(header("x-n8n-api-key", "n8n-api-key"))
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"status": "crashed"})))
+        .mount(&server)
+        .await;
+    let client = client_for(&server.uri(), Duration::from_secs(5));
+    assert!(client.tells_run_status());
+    assert_eq!(
+        client.run_status("231").await,
+        RunStatus::Failed("crashed".to_owned())
+    );
+    // An id that a workflow made up goes nowhere else.
+    for foreign in ["../workflows", "231?includeData=true", ""] {
+        assert!(matches!(
+            client.run_status(foreign).await,
+            RunStatus::Unknown(_)
+        ));
+    }
+    let requests = server.received_requests().await.unwrap();
+    let paths: Vec<_> = requests
+        .iter()
+        .map(|request| request.url.as_str())
+        .collect();
+    assert!(
+        paths
+            .iter()
+            .all(|path| path.contains("/api/v1/executions/")),
+        "{paths:?}"
+    );
 }

@@ -201,12 +201,7 @@ impl Context<'_> {
         let document = || Document::parse(self.event.body()).map_err(|error| error.to_string());
         Ok(match &compiled.rule.action {
             Action::TriggerPlaybook { name, .. } => {
-                let params = match &compiled.template {
-                    None => self.event.context().to_owned(),
-                    Some(template) => template
-                        .render(&document()?)
-                        .map_err(|missing| missing.to_string())?,
-                };
+                let params = params_of(compiled, self.event)?;
                 let message = format!("Triggered playbook: {name}");
                 let effect = Effect::Playbook {
                     name: name.clone(),
@@ -300,6 +295,32 @@ impl Context<'_> {
         verdict.decision.rule_id = Some(compiled.rule.id.clone());
         verdict.decision.rule_version = Some(compiled.version);
         verdict
+    }
+}
+
+/// What a rule sends to its playbook; or what is missing in the event.
+fn params_of(compiled: &CompiledRule, event: &Event) -> Result<String, String> {
+    let Some(template) = &compiled.template else {
+        return Ok(event.context().to_owned());
+    };
+    let document = Document::parse(event.body()).map_err(|error| error.to_string())?;
+    template
+        .render(&document)
+        .map_err(|missing| missing.to_string())
+}
+
+impl RuleSet {
+    /// What a rule would send to its playbook about an event, as the text of a JSON object; its conditions are not asked.
+    /// `None` if no rule of this id triggers a playbook.
+    ///
+    /// # Errors
+    /// What is missing in the event to fill the params in, in a sentence.
+    #[must_use]
+    pub fn playbook_params(&self, id: &RuleId, event: &Event) -> Option<Result<String, String>> {
+        let (_, compiled) = self
+            .compiled()
+            .find(|(_, compiled)| compiled.rule.id == *id && compiled.rule.playbook().is_some())?;
+        Some(params_of(compiled, event))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Writing the audit trail.
 
+mod act;
 mod head;
 
 use chrono::{DateTime, Utc};

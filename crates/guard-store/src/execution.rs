@@ -24,6 +24,7 @@ pub(crate) fn execution(row: &Row) -> Result<Execution, StorageError> {
         rule_version: columns.unsigned("rule_version")?,
         playbook: columns.parse("playbook", PlaybookName::parse)?,
         severity: columns.parse("severity", Severity::parse)?,
+        dry_run: columns.get("dry_run")?,
         state,
         attempts: columns.unsigned("attempts")?,
         message: columns.get("message")?,
@@ -37,6 +38,9 @@ pub(crate) fn execution(row: &Row) -> Result<Execution, StorageError> {
         result_data: columns.get("result_data")?,
         redrive_of: columns
             .get::<Option<Uuid>>("redrive_of")?
+            .map(ExecutionId::from_uuid),
+        rollback_of: columns
+            .get::<Option<Uuid>>("rollback_of")?
             .map(ExecutionId::from_uuid),
     })
 }
@@ -178,6 +182,10 @@ impl Store {
             Some(now),
         )
         .await?;
+        // Who orders a rehearsal looks at what comes of it; nobody is to be woken up for it.
+        if execution.dry_run {
+            return Ok(None);
+        }
         let escalation = Escalation {
             id: EscalationId::new(now, random_tail(self.random.as_ref())),
             reason,

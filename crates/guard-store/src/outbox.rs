@@ -2,15 +2,18 @@
 
 mod claim;
 mod operate;
+mod reconcile;
+mod rehearse;
 mod report;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{
-    Actor, AttemptReport, CancelOutcome, ClaimRequest, Claimed, FinishOutcome, Outbox,
-    RedriveOutcome, Settled, StartOutcome, StorageError, WorkflowResult,
+    Actor, AttemptReport, CancelOutcome, ClaimRequest, Claimed, ConfirmTimes, FinishOutcome,
+    Outbox, RedriveOutcome, Rehearsal, Settled, StartOutcome, StorageError, UndoOutcome,
+    WorkflowResult,
 };
-use guard_domain::{ExecutionId, TenantId};
+use guard_domain::{Execution, ExecutionId, PlaybookName, TenantId};
 use tracing::instrument;
 
 use crate::row::moment;
@@ -38,7 +41,7 @@ impl Outbox for Store {
         tenant: &TenantId,
         id: ExecutionId,
         n8n_execution_id: &str,
-        confirm_within: TimeDelta,
+        confirm_within: &ConfirmTimes,
     ) -> Result<StartOutcome, StorageError> {
         self.start_workflow(tenant, id, n8n_execution_id, confirm_within)
             .await
@@ -73,6 +76,38 @@ impl Outbox for Store {
         actor: &Actor,
     ) -> Result<RedriveOutcome, StorageError> {
         self.redrive_execution(tenant, id, deadline, actor).await
+    }
+
+    #[instrument(name = "db.execution.undo", level = "debug", skip_all)]
+    async fn undo(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        rollback: &PlaybookName,
+        deadline: TimeDelta,
+        actor: &Actor,
+    ) -> Result<UndoOutcome, StorageError> {
+        self.undo_execution(tenant, id, rollback, deadline, actor)
+            .await
+    }
+
+    #[instrument(name = "db.execution.rehearse", level = "debug", skip_all)]
+    async fn rehearse(
+        &self,
+        tenant: &TenantId,
+        rehearsal: &Rehearsal,
+        actor: &Actor,
+    ) -> Result<Execution, StorageError> {
+        self.rehearse_playbook(tenant, rehearsal, actor).await
+    }
+
+    #[instrument(name = "db.execution.unconfirmed", level = "debug", skip_all)]
+    async fn unconfirmed(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Execution)>, StorageError> {
+        self.unconfirmed_executions(since, limit).await
     }
 
     #[instrument(name = "db.execution.expire", level = "debug", skip_all)]

@@ -86,6 +86,31 @@ impl RuleStore for Store {
         })
     }
 
+    #[instrument(name = "db.rule.version", level = "debug", skip_all)]
+    async fn version(
+        &self,
+        tenant: &TenantId,
+        id: &RuleId,
+        version: u32,
+    ) -> Result<Option<RuleDefinition>, StorageError> {
+        let definition: Option<String> = self
+            .database
+            .reader()
+            .await?
+            .query(
+                "SELECT definition FROM rules WHERE tenant = $1 AND rule_id = $2 AND version = $3",
+            )
+            .bind(tenant.as_str())
+            .bind(id.as_str())
+            .bind(i64::from(version))
+            .optional_scalar()
+            .await?;
+        Ok(definition.map(|definition| RuleDefinition {
+            id: id.clone(),
+            definition,
+        }))
+    }
+
     #[instrument(name = "db.rule.live", level = "debug", skip_all)]
     async fn live(&self, tenant: &TenantId) -> Result<Option<LiveRules>, StorageError> {
         let mut connection = self.database.reader().await?;

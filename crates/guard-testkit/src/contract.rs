@@ -8,6 +8,7 @@ mod leases;
 mod ledger;
 mod notifications;
 mod operators;
+mod orders;
 mod outbox;
 mod records;
 mod reports;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use guard_app::RuleBook;
 use guard_app::ports::{
-    ApiKeys, Archive, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
+    ApiKeys, Archive, AuditLog, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
     IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox, PublishMode, Receipt,
     Retention, RuleStore, random_tail,
 };
@@ -33,6 +34,7 @@ pub use leases::*;
 pub use ledger::*;
 pub use notifications::*;
 pub use operators::*;
+pub use orders::*;
 pub use outbox::*;
 pub use records::*;
 pub use reports::*;
@@ -42,7 +44,16 @@ pub use windows::*;
 
 /// Every storage port.
 pub trait Storage:
-    Ledger + Outbox + Notifications + RuleStore + Controls + Archive + ApiKeys + Leases + Retention
+    Ledger
+    + Outbox
+    + Notifications
+    + RuleStore
+    + Controls
+    + Archive
+    + AuditLog
+    + ApiKeys
+    + Leases
+    + Retention
 {
 }
 impl<T> Storage for T where
@@ -52,6 +63,7 @@ impl<T> Storage for T where
         + RuleStore
         + Controls
         + Archive
+        + AuditLog
         + ApiKeys
         + Leases
         + Retention
@@ -229,6 +241,16 @@ macro_rules! storage_contract {
             a_cooldown_is_released_only_by_who_claimed_it
             an_execution_is_cancelled
             an_execution_is_redriven
+            an_execution_is_undone
+            an_undoing_that_fails_changes_nothing_and_may_be_repeated
+            what_had_no_effect_is_not_undone
+            an_undoing_holds_no_rule_back
+            a_rehearsal_is_delivered_and_holds_nothing_back
+            a_rehearsal_that_is_lost_calls_nobody
+            what_ended_without_proof_is_found
+            an_answer_is_kept_as_it_came
+            an_act_goes_on_record
+            every_version_of_a_rule_is_found
             an_escalation_is_raised_once
             the_next_due_moment_is_known
             rules_are_versions_in_revisions
@@ -282,6 +304,7 @@ pub fn acknowledged() -> guard_app::ports::AttemptReport {
         status_code: Some(200),
         detail: "n8n answered 200".to_owned(),
         may_have_run: true,
+        answer: None,
         unregistered_since: None,
         escalation: None,
         next: guard_app::ports::NextStep::Acknowledge {
@@ -300,6 +323,7 @@ pub fn failed(
         status_code: None,
         detail: "it failed".to_owned(),
         may_have_run,
+        answer: None,
         unregistered_since: None,
         escalation: None,
         next,

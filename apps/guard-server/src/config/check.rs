@@ -52,6 +52,7 @@ impl Reader<'_> {
             ("n8n.timeout", settings.n8n_timeout),
             ("server.header_timeout", settings.header_timeout),
             ("n8n.probe_interval", settings.n8n_probe_interval),
+            ("n8n.reconcile_interval", settings.n8n_reconcile_interval),
         ] {
             if duration.is_zero() {
                 self.refuse(name, "this cannot be 0");
@@ -59,7 +60,7 @@ impl Reader<'_> {
         }
         for (name, delta) in [
             ("executor.deadline", settings.deadline),
-            ("executor.confirm_within", settings.confirm_within),
+            ("executor.confirm_within", settings.confirm_within.default),
             ("escalation.deadline", settings.escalation_deadline),
         ] {
             if delta.is_zero() {

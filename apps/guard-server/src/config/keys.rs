@@ -127,6 +127,11 @@ pub const KEYS: &[Key] = &[
         "15m",
         "how long a workflow may take to report after the acknowledgement",
     ),
+    key(
+        "playbooks.confirm_within",
+        "",
+        "the same for single playbooks, such as backup-recovery:2h",
+    ),
     key("n8n.base_url", "http://127.0.0.1:5678", "address of n8n").known_as("N8N_BASE_URL"),
     Key::unset("n8n.webhook_token", "bearer token of n8n's webhooks")
         .known_as("N8N_WEBHOOK_TOKEN")
@@ -136,12 +141,22 @@ pub const KEYS: &[Key] = &[
         "signs deliveries by Standard Webhooks",
     )
     .secret(),
+    Key::unset(
+        "n8n.api_key",
+        "key of n8n's public API, to ask how unconfirmed runs ended",
+    )
+    .secret(),
+    key(
+        "n8n.reconcile_interval",
+        "60s",
+        "how often to ask about unconfirmed runs, if n8n.api_key is set",
+    ),
     key("n8n.timeout", "30s", "how long a call of n8n may take"),
     key("n8n.max_in_flight", "8", "calls of n8n at once"),
     key(
         "n8n.probe_interval",
         "30s",
-        "how often to see whether n8n is there",
+        "how often to see whether n8n and the playbooks are there",
     ),
     key(
         "events.extra_types",

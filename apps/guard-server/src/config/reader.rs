@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guard_app::ports::random_tail;
-use guard_domain::{ContactName, EventType, EventTypes, FieldPath};
+use guard_app::ports::{ConfirmTimes, random_tail};
+use guard_domain::{ContactName, EventType, EventTypes, FieldPath, PlaybookName};
 use guard_policy::FieldCatalogue;
 use guard_store::PostgresAddress;
 use secrecy::SecretString;
@@ -54,17 +54,7 @@ impl Reader<'_> {
     }
 
     fn duration(&mut self, name: &str) -> Option<Duration> {
-        self.optional(name, |text| {
-            if text == "0" {
-                return Ok(Duration::ZERO);
-            }
-            let parsed = humantime::parse_duration(text).ok();
-            parsed.filter(|length| *length <= LONGEST).ok_or_else(|| {
-                format!(
-                    "`{text}` is not a length of time such as 500ms, 15m, 1h, or 0, up to 10 years"
-                )
-            })
-        })
+        self.optional(name, parse_duration)
     }
 
     fn delta(&mut self, name: &str) -> Option<TimeDelta> {
@@ -198,6 +188,29 @@ impl Reader<'_> {
         contacts
     }
 
+    fn confirm_times(&mut self) -> Option<ConfirmTimes> {
+        let name = "playbooks.confirm_within";
+        let mut times = ConfirmTimes::from(self.delta("executor.confirm_within")?);
+        for text in self.list(name) {
+            let (playbook, time) = text.split_once(':').unwrap_or((&text, ""));
+            let delta = parse_duration(time)
+                .ok()
+                .filter(|time| !time.is_zero())
+                .and_then(|time| TimeDelta::from_std(time).ok());
+            match (PlaybookName::parse(playbook), delta) {
+                (Ok(playbook), Some(delta)) => {
+                    times.by_playbook.insert(playbook, delta);
+                }
+                (Err(error), _) => self.refuse(name, format!("`{text}`: {error}")),
+                (_, None) => self.refuse(
+                    name,
+                    format!("`{text}` is not a playbook and its time, as backup-recovery:2h is"),
+                ),
+            }
+        }
+        Some(times)
+    }
+
     fn instance_id(&self) -> String {
         let made_up = || {
             let tail = random_tail(&SystemRandom);
@@ -233,9 +246,10 @@ impl Reader<'_> {
         let ack_wait = self.duration("executor.ack_wait");
         let lease = self.duration("executor.lease");
         let deadline = self.delta("executor.deadline");
-        let confirm_within = self.delta("executor.confirm_within");
+        let confirm_within = self.confirm_times();
         let n8n_base_url = self.url("n8n.base_url");
         let n8n_timeout = self.duration("n8n.timeout");
+        let n8n_reconcile_interval = self.duration("n8n.reconcile_interval");
         let n8n_max_in_flight = self.number("n8n.max_in_flight");
         let n8n_probe_interval = self.duration("n8n.probe_interval");
         let event_types = self.event_types();
@@ -270,6 +284,8 @@ impl Reader<'_> {
             n8n_base_url: n8n_base_url?,
             n8n_webhook_token: self.secret("n8n.webhook_token"),
             n8n_signing_secret: self.secret("n8n.signing_secret"),
+            n8n_api_key: self.secret("n8n.api_key"),
+            n8n_reconcile_interval: n8n_reconcile_interval?,
             n8n_timeout: n8n_timeout?,
             n8n_max_in_flight: n8n_max_in_flight?,
             n8n_probe_interval: n8n_probe_interval?,
@@ -289,4 +305,14 @@ impl Reader<'_> {
             log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),
         })
     }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed = humantime::parse_duration(text).ok();
+    parsed.filter(|length| *length <= LONGEST).ok_or_else(|| {
+        format!("`{text}` is not a length of time such as 500ms, 15m, 1h, or 0, up to 10 years")
+    })
 }

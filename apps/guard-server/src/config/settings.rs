@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::bail;
 use chrono::TimeDelta;
 use guard_app::Catalogue;
+use guard_app::ports::ConfirmTimes;
 use guard_domain::{Channel, ContactName, EventTypes};
 use guard_notify::ChannelSettings;
 use guard_policy::FieldCatalogue;
@@ -50,10 +51,12 @@ pub struct Settings {
     pub ack_wait: Duration,
     pub lease: Duration,
     pub deadline: TimeDelta,
-    pub confirm_within: TimeDelta,
+    pub confirm_within: ConfirmTimes,
     pub n8n_base_url: Url,
     pub n8n_webhook_token: Option<SecretString>,
     pub n8n_signing_secret: Option<SecretString>,
+    pub n8n_api_key: Option<SecretString>,
+    pub n8n_reconcile_interval: Duration,
     pub n8n_timeout: Duration,
     pub n8n_max_in_flight: usize,
     pub n8n_probe_interval: Duration,
@@ -155,6 +158,7 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
     use crate::config::Origin;
+    use guard_domain::PlaybookName;
 
     fn settings(pairs: &[(&str, &str)]) -> Result<Settings, String> {
         let mut resolved = Resolved::defaults();
@@ -173,7 +177,7 @@ mod tests {
         );
         assert_eq!(settings.ack_wait, Duration::from_millis(500));
         assert_eq!(settings.deadline, TimeDelta::hours(1));
-        assert_eq!(settings.confirm_within, TimeDelta::minutes(15));
+        assert_eq!(settings.confirm_within.default, TimeDelta::minutes(15));
         assert_eq!(settings.n8n_base_url.as_str(), "http://127.0.0.1:5678/");
         assert_eq!(settings.n8n_max_in_flight, 8);
         assert_eq!(settings.contacts, [ContactName::default_contact()]);
@@ -191,6 +195,7 @@ mod tests {
             ("n8n.max_in_flight", "0"),
             ("database.url", "mysql://x"),
             ("events.extra_types", "Disk-Full"),
+            ("playbooks.confirm_within", "backup-recovery:soon"),
         ])
         .unwrap_err();
         for name in [
@@ -199,8 +204,23 @@ mod tests {
             "n8n.max_in_flight",
             "database.url",
             "events.extra_types",
+            "playbooks.confirm_within",
         ] {
             assert!(error.contains(&format!("`{name}`")), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_playbook_may_have_its_own_time_to_report() {
+        let text = "backup-recovery:2h, intrusion-lockdown:90s";
+        let times = settings(&[("playbooks.confirm_within", text)]).unwrap();
+        let of = |name| times.confirm_within.of(&PlaybookName::parse(name).unwrap());
+        assert_eq!(of("backup-recovery"), TimeDelta::hours(2));
+        assert_eq!(of("intrusion-lockdown"), TimeDelta::seconds(90));
+        assert_eq!(of("auto-remediation"), TimeDelta::minutes(15));
+        for wrong in ["backup-recovery", "Backup:2h", "backup-recovery:0", ":2h"] {
+            let error = settings(&[("playbooks.confirm_within", wrong)]).unwrap_err();
+            assert!(error.contains("`playbooks.confirm_within`"), "{error}");
         }
     }
 

@@ -111,6 +111,7 @@ pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow:
         base_url: settings.n8n_base_url.clone(),
         token: settings.n8n_webhook_token.clone(),
         signing_secret: settings.n8n_signing_secret.clone(),
+        api_key: settings.n8n_api_key.clone(),
         timeout: settings.n8n_timeout,
     };
     Ok(N8nClient::new(n8n, clock.clone())?)
@@ -155,6 +156,10 @@ pub(super) fn metrics_handle() -> anyhow::Result<PrometheusHandle> {
         )?
         .set_buckets_for_metric(
             Matcher::Full(metric::EXECUTION_DURATION.to_owned()),
+            &metric::EXECUTION_DURATION_BUCKETS,
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full(metric::RESOLUTION_TIME.to_owned()),
             &metric::EXECUTION_DURATION_BUCKETS,
         )?
         .set_buckets_for_metric(

@@ -49,6 +49,7 @@ async fn start_and_result_close_the_loop() {
       "acknowledged_at": "2026-11-20T03:00:00.000000Z",
       "attempt_log": [
         {
+          "answer": null,
           "attempt": 1,
           "detail": "n8n answered 200",
           "finished_at": "2026-11-20T03:00:00.000000Z",
@@ -63,6 +64,7 @@ async fn start_and_result_close_the_loop() {
         "rows": 1.5
       },
       "deadline": "2026-11-20T04:00:00.000000Z",
+      "dry_run": false,
       "event_id": "[id]",
       "executed_at": "2026-11-20T03:00:00.000000Z",
       "finished_at": "2026-11-20T03:00:03.000000Z",
@@ -76,6 +78,7 @@ async fn start_and_result_close_the_loop() {
       },
       "playbook": "backup-recovery",
       "redrive_of": null,
+      "rollback_of": null,
       "rule_id": "recover",
       "rule_version": 1,
       "severity": "high",
@@ -127,6 +130,19 @@ async fn foreign_forged_and_expired_tokens_are_refused() {
     start(String::new())
         .await
         .problem(401, "unauthorized", "Bearer");
+    let audit = app.get("/v1/audit").await.is(200);
+    let records = audit.body["items"].as_array().unwrap();
+    let refused: Vec<_> = records
+        .iter()
+        .filter(|record| record["action"] == "callback_refused")
+        .collect();
+    assert_eq!(refused.len(), 1, "one a minute for an execution");
+    assert_eq!(refused[0]["target"], format!("execution:{id}"));
+    assert_eq!(refused[0]["actor"], "callback");
+    let unknown = "/v1/executions/019a0000-0000-7000-8000-000000000001/result";
+    app.post(unknown, &own, r#"{"status":"succeeded"}"#)
+        .await
+        .problem(401, "unauthorized", "callback token");
     app.clock
         .advance(TimeDelta::hours(25) - TimeDelta::seconds(1));
     let path = format!("/v1/executions/{id}/result");
@@ -210,5 +226,10 @@ async fn tokens_outlive_the_process() {
         .await
         .unwrap();
     let id = guard_domain::ExecutionId::from_uuid(id.parse().unwrap());
-    second.api.callbacks.start(&token, id, "1").await.unwrap();
+    second
+        .api
+        .callbacks
+        .start(&token, id, "1", "request-1")
+        .await
+        .unwrap();
 }

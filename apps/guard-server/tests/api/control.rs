@@ -69,7 +69,7 @@ async fn wrong_scopes_and_reasons_are_told() {
         );
     pause(r#"{"scope":"playbook:nothing","reason":"x"}"#)
         .await
-        .problem(422, "validation", "triggers the playbook");
+        .problem(422, "validation", "names the playbook");
     pause(r#"{"scope":"rule:A B","reason":"x"}"#)
         .await
         .problem(422, "validation", "/scope");

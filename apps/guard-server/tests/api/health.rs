@@ -16,6 +16,7 @@ async fn health_is_open_and_tells_what_depends_on_what() {
     app.request(Method::GET, "/health/ready", "", &[], "")
         .await
         .is(200);
+    app.guard.health.probe_once().await;
     let health = app
         .request(Method::GET, "/health", "", &[], "")
         .await
@@ -33,6 +34,14 @@ async fn health_is_open_and_tells_what_depends_on_what() {
         "status": "[probe]"
       },
       "pauses": [],
+      "playbooks": [
+        {
+          "detail": null,
+          "name": "backup-recovery",
+          "status": "present",
+          "token": "unknown"
+        }
+      ],
       "rules": {
         "active": 4,
         "revision": 1

@@ -22,6 +22,7 @@ mod harness;
 mod health;
 mod idempotency;
 mod notifications;
+mod playbooks;
 #[path = "../process/receiver.rs"]
 mod receiver;
 mod rules;

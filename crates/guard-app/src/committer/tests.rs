@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use guard_domain::{Decision, DecisionKind, Event, EventId, EventTypes, TenantId};
+use guard_domain::{Decision, DecisionKind, Event, EventId, EventTypes, RuleId, TenantId};
 use guard_policy::{Evaluation, RuleSet};
 
 use super::task::MAX_EVALUATIONS;
@@ -32,6 +32,15 @@ impl RuleStore for NoRules {
 
     async fn live(&self, _: &TenantId) -> Result<Option<LiveRules>, StorageError> {
         Ok(None)
+    }
+
+    async fn version(
+        &self,
+        _: &TenantId,
+        _: &RuleId,
+        _: u32,
+    ) -> Result<Option<RuleDefinition>, StorageError> {
+        unreachable!()
     }
 
     async fn live_revisions(&self) -> Result<Vec<(TenantId, u64)>, StorageError> {

@@ -22,12 +22,17 @@ impl Dispatcher {
                 self.breakers.fail_playbook(playbook, now);
             }
             DeliveryOutcome::TokenRefused { detail, .. } => {
+                self.breakers.note_token(playbook, false);
                 let first = self.breakers.refuse_playbook(playbook, now);
                 return first.then(|| self.refusal(claimed, detail));
             }
-            DeliveryOutcome::Acknowledged { .. }
-            | DeliveryOutcome::NotRegistered { .. }
-            | DeliveryOutcome::Rejected { .. } => self.breakers.succeed(playbook),
+            DeliveryOutcome::Acknowledged { .. } => {
+                self.breakers.note_token(playbook, true);
+                self.breakers.succeed(playbook);
+            }
+            DeliveryOutcome::NotRegistered { .. } | DeliveryOutcome::Rejected { .. } => {
+                self.breakers.succeed(playbook)
+            }
         }
         None
     }

@@ -26,13 +26,15 @@ impl Dispatcher {
             status_code,
             detail: detail.to_owned(),
             may_have_run,
+            answer: None,
             unregistered_since: None,
             escalation: None,
             next,
         };
         match outcome {
             DeliveryOutcome::Acknowledged { status, detail } => {
-                let confirm_within = self.settings.confirm_within;
+                let playbook = &claimed.execution.playbook;
+                let confirm_within = self.settings.confirm_within.of(playbook);
                 let next = NextStep::Acknowledge { confirm_within };
                 report(
                     AttemptOutcome::Acknowledged,

@@ -1,14 +1,13 @@
 //! Executions that wait to be delivered, and how they end.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use guard_domain::{
-    AttemptOutcome, Escalation, Execution, ExecutionId, ExecutionState, PlaybookName, TenantId,
-};
+use guard_domain::{AttemptOutcome, Escalation, Execution, ExecutionId, PlaybookName, TenantId};
 
-use super::{Actor, StorageError};
+use super::{Actor, CancelOutcome, RedriveOutcome, Rehearsal, StorageError, UndoOutcome, Undone};
 
 /// What an instance is ready to deliver.
 #[derive(Debug, Clone)]
@@ -34,6 +33,8 @@ pub struct Claimed {
     pub epoch: u64,
     /// What to send: the text of a JSON object.
     pub params: String,
+    /// What it undoes.
+    pub undoes: Option<Undone>,
     /// The event, as the text that was sent.
     pub event: String,
     /// When the event was received.
@@ -53,6 +54,8 @@ pub struct AttemptReport {
     pub status_code: Option<u16>,
     /// What was seen, in a sentence.
     pub detail: String,
+    /// The body of n8n's answer as it came.
+    pub answer: Option<String>,
     /// Whether the workflow may have run because of it.
     pub may_have_run: bool,
     /// Since when n8n has said that the playbook is not registered.
@@ -130,30 +133,31 @@ pub enum FinishOutcome {
     NotFound,
 }
 
-/// What became of a cancellation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CancelOutcome {
-    /// It is cancelled.
-    Cancelled(Execution),
-    /// It cannot be cancelled in this state.
-    Refused(ExecutionState),
-    /// There is no such execution.
-    NotFound,
+/// How long a workflow may take to report, after the acknowledgement.
+#[derive(Debug, Clone)]
+pub struct ConfirmTimes {
+    /// A workflow that is not named.
+    pub default: TimeDelta,
+    /// Workflows that take longer, or must be quicker.
+    pub by_playbook: HashMap<PlaybookName, TimeDelta>,
 }
 
-/// What became of a redrive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedriveOutcome {
-    /// The new execution.
-    Redriven(Execution),
-    /// It cannot be redriven in this state.
-    Refused(ExecutionState),
-    /// It was redriven as this one, which has not ended.
-    Open(ExecutionId),
-    /// Its event is not kept any more, so that nothing could be delivered.
-    EventGone,
-    /// There is no such execution.
-    NotFound,
+impl ConfirmTimes {
+    /// The time of a playbook.
+    #[must_use]
+    pub fn of(&self, playbook: &PlaybookName) -> TimeDelta {
+        *self.by_playbook.get(playbook).unwrap_or(&self.default)
+    }
+}
+
+impl From<TimeDelta> for ConfirmTimes {
+    /// The same time for every playbook.
+    fn from(default: TimeDelta) -> Self {
+        Self {
+            default,
+            by_playbook: HashMap::new(),
+        }
+    }
 }
 
 /// The executions that wait to be delivered.
@@ -177,10 +181,10 @@ pub trait Outbox: Send + Sync {
         tenant: &TenantId,
         id: ExecutionId,
         n8n_execution_id: &str,
-        confirm_within: TimeDelta,
+        confirm_within: &ConfirmTimes,
     ) -> Result<StartOutcome, StorageError>;
 
-    /// The workflow ends.
+    /// The workflow ends. If it undid another execution, that one becomes `rolled_back`.
     async fn finish(
         &self,
         tenant: &TenantId,
@@ -204,6 +208,32 @@ pub trait Outbox: Send + Sync {
         deadline: TimeDelta,
         actor: &Actor,
     ) -> Result<RedriveOutcome, StorageError>;
+
+    /// Orders an execution undone by another playbook, with the same params under a new id, on record.
+    async fn undo(
+        &self,
+        tenant: &TenantId,
+        id: ExecutionId,
+        rollback: &PlaybookName,
+        deadline: TimeDelta,
+        actor: &Actor,
+    ) -> Result<UndoOutcome, StorageError>;
+
+    /// Orders a rehearsal, on record: with its event, and without a cooldown. It holds no rule back.
+    async fn rehearse(
+        &self,
+        tenant: &TenantId,
+        rehearsal: &Rehearsal,
+        actor: &Actor,
+    ) -> Result<Execution, StorageError>;
+
+    /// Executions that are `unconfirmed` since this moment or later and whose workflow has told its run's id, the newest
+    /// first. At most `limit` of them.
+    async fn unconfirmed(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Execution)>, StorageError>;
 
     /// Ends executions whose time has run out: undelivered ones past their deadline, delivered ones without a result in
     /// time. At most `limit` of them.

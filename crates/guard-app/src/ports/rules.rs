@@ -57,6 +57,14 @@ pub trait RuleStore: Send + Sync {
     /// The live rules; `None` for a tenant that never had any.
     async fn live(&self, tenant: &TenantId) -> Result<Option<LiveRules>, StorageError>;
 
+    /// A version of a rule, live or not.
+    async fn version(
+        &self,
+        tenant: &TenantId,
+        id: &RuleId,
+        version: u32,
+    ) -> Result<Option<RuleDefinition>, StorageError>;
+
     /// The tenants that have rules, each with the revision that is live.
     async fn live_revisions(&self) -> Result<Vec<(TenantId, u64)>, StorageError>;
 }

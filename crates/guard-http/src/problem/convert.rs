@@ -1,7 +1,9 @@
 //! What goes wrong in the use cases, as problems.
 
 use guard_app::ports::{AuthError, StorageError};
-use guard_app::{CallbackError, CommitError, IntakeError, OperateError, PreviewError, QueryError};
+use guard_app::{
+    CallbackError, CommitError, IntakeError, OperateError, PreviewError, QueryError, RehearseError,
+};
 use guard_domain::{EventError, FieldError};
 use http::StatusCode;
 
@@ -103,12 +105,35 @@ impl From<OperateError> for Problem {
     fn from(error: OperateError) -> Self {
         match error {
             OperateError::NotFound => Self::not_found(error.to_string()),
-            OperateError::Refused { .. } | OperateError::Redriven(_) | OperateError::EventGone => {
-                Self::conflict(error.to_string())
-            }
+            OperateError::Refused { .. }
+            | OperateError::Redriven(_)
+            | OperateError::BeingUndone(_)
+            | OperateError::NoRollback { .. }
+            | OperateError::Undoing
+            | OperateError::Rehearsal
+            | OperateError::EventGone => Self::conflict(error.to_string()),
             OperateError::UnknownScope { .. } => Self::invalid_field("/scope", error.to_string()),
             OperateError::Scope(error) => Self::invalid_field("/scope", error.to_string()),
             OperateError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<RehearseError> for Problem {
+    fn from(error: RehearseError) -> Self {
+        match error {
+            RehearseError::UnknownPlaybook { .. } => Self::not_found(error.to_string()),
+            RehearseError::OtherRule { .. } => Self::invalid_field("/rule_id", error.to_string()),
+            RehearseError::Event(EventError::Invalid(errors)) => {
+                Self::invalid(errors.into_iter().map(|wrong| FieldError {
+                    pointer: format!("/event{}", wrong.pointer),
+                    ..wrong
+                }))
+            }
+            RehearseError::Event(error) => error.into(),
+            RehearseError::Params(_) => Self::invalid_field("/params", error.to_string()),
+            RehearseError::Missing { .. } => Self::invalid_field("/event", error.to_string()),
+            RehearseError::Storage(error) => error.into(),
         }
     }
 }

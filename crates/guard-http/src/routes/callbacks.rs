@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use crate::auth::BearerToken;
 use crate::body::{JsonBody, PathId};
+use crate::context::RequestContext;
 use crate::problem::Problem;
 use crate::state::Shared;
 use crate::wire::CallbackAnswer;
@@ -78,13 +79,14 @@ impl<'de> Deserialize<'de> for RunId {
 async fn start_execution(
     State(api): State<Shared>,
     BearerToken(token): BearerToken,
+    context: RequestContext,
     PathId(id): PathId,
     JsonBody(body): JsonBody<StartBody>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
-    let run = body.n8n_execution_id.0;
+    let (run, request) = (body.n8n_execution_id.0, context.id.to_string());
     let execution = api
         .callbacks
-        .start(&token, ExecutionId::from_uuid(id), &run)
+        .start(&token, ExecutionId::from_uuid(id), &run, &request)
         .await?;
     Ok(Json(execution.into()))
 }
@@ -128,6 +130,7 @@ enum ResultStatus {
 async fn finish_execution(
     State(api): State<Shared>,
     BearerToken(token): BearerToken,
+    context: RequestContext,
     PathId(id): PathId,
     JsonBody(body): JsonBody<ResultBody>,
 ) -> Result<Json<CallbackAnswer>, Problem> {
@@ -143,7 +146,12 @@ async fn finish_execution(
     };
     let execution = api
         .callbacks
-        .finish(&token, ExecutionId::from_uuid(id), &result)
+        .finish(
+            &token,
+            ExecutionId::from_uuid(id),
+            &result,
+            &context.id.to_string(),
+        )
         .await?;
     Ok(Json(execution.into()))
 }

@@ -23,6 +23,7 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(get_execution))
         .routes(routes!(cancel_execution))
         .routes(routes!(redrive_execution))
+        .routes(routes!(undo_execution))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -158,5 +159,31 @@ async fn redrive_execution(
         .operator
         .redrive(&caller.principal, &request, id)
         .await?;
+    Ok(Json(execution.into()))
+}
+
+/// Undo an execution that has ended, by the `rollback` playbook of its rule. Once that has succeeded, it is `rolled_back`.
+#[utoipa::path(
+    post,
+    path = "/v1/executions/{id}/undo",
+    tag = "executions",
+    params(("id" = uuid::Uuid, Path, description = "The id of the execution that has ended")),
+    responses(
+        (status = 200, body = ExecutionBody, description = "The execution that undoes it"),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It has not ended, had no effect, is being undone, or nothing is known to undo it"),
+    ),
+    security(("bearer" = ["executions:write"])),
+)]
+async fn undo_execution(
+    State(api): State<Shared>,
+    caller: Caller<ExecutionsWrite>,
+    context: RequestContext,
+    PathId(id): PathId,
+) -> Result<Json<ExecutionBody>, Problem> {
+    let (request, id) = (context.id.to_string(), ExecutionId::from_uuid(id));
+    let execution = api.operator.undo(&caller.principal, &request, id).await?;
     Ok(Json(execution.into()))
 }

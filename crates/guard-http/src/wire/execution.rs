@@ -28,6 +28,8 @@ pub(crate) struct ExecutionBody {
     playbook: String,
     /// The severity of its event.
     severity: &'static str,
+    /// Whether the workflow is only to say what it would do.
+    dry_run: bool,
     /// Where it stands.
     #[schema(example = "acknowledged")]
     state: &'static str,
@@ -54,6 +56,8 @@ pub(crate) struct ExecutionBody {
     data: Option<Box<RawValue>>,
     /// The execution that was ordered again.
     redrive_of: Option<String>,
+    /// The execution that this one undoes.
+    rollback_of: Option<String>,
 }
 
 impl From<Execution> for ExecutionBody {
@@ -65,6 +69,7 @@ impl From<Execution> for ExecutionBody {
             rule_version: execution.rule_version,
             playbook: execution.playbook.to_string(),
             severity: execution.severity.as_str(),
+            dry_run: execution.dry_run,
             state: execution.state.as_str(),
             attempts: execution.attempts,
             message: execution.message,
@@ -77,6 +82,7 @@ impl From<Execution> for ExecutionBody {
             n8n_execution_id: execution.n8n_execution_id,
             data: execution.result_data.map(raw),
             redrive_of: execution.redrive_of.map(|id| id.to_string()),
+            rollback_of: execution.rollback_of.map(|id| id.to_string()),
         }
     }
 }
@@ -108,6 +114,8 @@ struct AttemptBody {
     status_code: Option<u16>,
     /// What was seen.
     detail: Option<String>,
+    /// The body of n8n's answer as it came, the first 8 KiB of it.
+    answer: Option<String>,
     /// Whether the workflow may have run because of it.
     may_have_run: bool,
 }
@@ -121,6 +129,7 @@ impl From<Attempt> for AttemptBody {
             outcome: attempt.outcome.map(guard_domain::AttemptOutcome::as_str),
             status_code: attempt.status_code,
             detail: attempt.detail,
+            answer: attempt.answer,
             may_have_run: attempt.may_have_run,
         }
     }

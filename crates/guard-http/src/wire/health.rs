@@ -1,7 +1,7 @@
 //! How the server is doing.
 
-use guard_app::HealthReport;
-use guard_app::ports::Reachability;
+use guard_app::ports::{Presence, Reachability};
+use guard_app::{HealthReport, PlaybookHealth};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,6 +19,8 @@ pub(crate) struct HealthBody {
     database: DependencyBody,
     /// n8n; it never makes the server unready.
     n8n: DependencyBody,
+    /// The playbooks that rules which decide name, as the last probe found them.
+    playbooks: Vec<PlaybookHealthBody>,
     /// The live rules of tenant `default`.
     rules: RulesBody,
     /// The circuit breakers that are not closed.
@@ -35,6 +37,41 @@ struct DependencyBody {
     status: &'static str,
     /// What is wrong with it.
     detail: Option<String>,
+}
+
+/// A playbook that a rule names.
+#[derive(Debug, Serialize, ToSchema)]
+struct PlaybookHealthBody {
+    /// Its name.
+    name: String,
+    /// `present`, `missing` or `unknown`.
+    #[schema(example = "present")]
+    status: &'static str,
+    /// What is wrong, and what to do.
+    detail: Option<String>,
+    /// `accepted` or `refused` by the last delivery or rehearsal, `unknown` before the first.
+    #[schema(example = "accepted")]
+    token: &'static str,
+}
+
+impl From<PlaybookHealth> for PlaybookHealthBody {
+    fn from(known: PlaybookHealth) -> Self {
+        let (status, detail) = match known.presence {
+            Presence::Present => ("present", None),
+            Presence::Missing(why) => ("missing", Some(why)),
+            Presence::Unknown(why) => ("unknown", Some(why)),
+        };
+        Self {
+            name: known.name.to_string(),
+            status,
+            detail,
+            token: match known.token_accepted {
+                Some(true) => "accepted",
+                Some(false) => "refused",
+                None => "unknown",
+            },
+        }
+    }
 }
 
 /// The live rules.
@@ -67,9 +104,15 @@ impl HealthBody {
             detail: Some(detail),
         };
         let n8n_down = matches!(report.n8n, Some(Reachability::Down(_)));
+        let mut playbooks = report.playbooks.iter();
+        let missing = playbooks.any(|known| matches!(known.presence, Presence::Missing(_)));
         let status = match report.ready {
             false => "unavailable",
-            true if n8n_down || !report.breakers.is_empty() || !report.pauses.is_empty() => {
+            true if n8n_down
+                || missing
+                || !report.breakers.is_empty()
+                || !report.pauses.is_empty() =>
+            {
                 "degraded"
             }
             true => "ok",
@@ -87,6 +130,7 @@ impl HealthBody {
                 Some(Reachability::Up) => up(),
                 Some(Reachability::Down(why)) => down(why),
             },
+            playbooks: report.playbooks.into_iter().map(Into::into).collect(),
             rules: RulesBody {
                 revision: report.revision,
                 active: report.active_rules,

@@ -36,6 +36,7 @@ pub(super) fn attempt(row: &Row) -> Result<Attempt, StorageError> {
         outcome: columns.parse_optional("outcome", AttemptOutcome::parse)?,
         status_code: columns.optional_unsigned("status_code")?,
         detail: columns.get("detail")?,
+        answer: columns.get("answer")?,
         may_have_run: columns.get("may_have_run")?,
     })
 }

@@ -36,7 +36,8 @@ pub(super) async fn read_standing(
             sqlite: "SELECT m.key AS place, c.until AS until,
                          EXISTS (SELECT 1 FROM rule_executions x
                                  WHERE x.tenant = m.value ->> 0 AND x.rule_id = m.value ->> 1
-                                   AND x.cooldown_value = m.value ->> 2 AND x.state IN ('queued', 'dispatching'))
+                                   AND x.cooldown_value = m.value ->> 2 AND x.state IN ('queued', 'dispatching')
+                                   AND x.rollback_of IS NULL AND NOT x.dry_run)
                              AS undelivered
                      FROM json_each($1) m
                      LEFT JOIN cooldowns c ON c.tenant = m.value ->> 0 AND c.rule_id = m.value ->> 1
@@ -44,7 +45,8 @@ pub(super) async fn read_standing(
             postgres: "SELECT m.place - 1 AS place, c.until AS until,
                            EXISTS (SELECT 1 FROM rule_executions x
                                    WHERE x.tenant = m.value ->> 0 AND x.rule_id = m.value ->> 1
-                                     AND x.cooldown_value = m.value ->> 2 AND x.state IN ('queued', 'dispatching'))
+                                     AND x.cooldown_value = m.value ->> 2 AND x.state IN ('queued', 'dispatching')
+                                     AND x.rollback_of IS NULL AND NOT x.dry_run)
                                AS undelivered
                        FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY m (value, place)
                        LEFT JOIN cooldowns c ON c.tenant = m.value ->> 0 AND c.rule_id = m.value ->> 1

@@ -1,7 +1,7 @@
 //! Claiming what is due, and ending what ran out of time.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use guard_app::ports::{ClaimRequest, Claimed, Settled, StorageError};
+use guard_app::ports::{ClaimRequest, Claimed, Settled, StorageError, Undone};
 use guard_domain::{ExecutionId, ExecutionState, PlaybookName, TenantId};
 use uuid::Uuid;
 
@@ -201,14 +201,33 @@ async fn take(
         .fetch_optional()
         .await?
         .ok_or_else(|| columns.wrong("event_id", "its event is gone".to_owned()))?;
+    let undoes = match execution.rollback_of {
+        Some(undone) => Some(undoes(connection, &tenant, undone).await?),
+        None => None,
+    };
     Ok(Claimed {
         epoch: columns.unsigned("epoch")?,
         params: columns.get("params")?,
+        undoes,
         event: event.get("body")?,
         received_at: moment(event.get("received_at")?),
         traceparent: columns.get("traceparent")?,
         unregistered_since: columns.optional_moment("unregistered_since")?,
         tenant,
         execution,
+    })
+}
+
+/// What an execution is to undo. One that is not kept any more has no data.
+async fn undoes(
+    connection: &mut Session,
+    tenant: &TenantId,
+    id: ExecutionId,
+) -> Result<Undone, StorageError> {
+    let row = read_row(connection, tenant, id).await?;
+    let data = row.map(|row| row.get("result_data")).transpose()?.flatten();
+    Ok(Undone {
+        execution_id: id,
+        data,
     })
 }

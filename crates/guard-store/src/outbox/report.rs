@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{
-    AttemptReport, Claimed, FinishOutcome, NextStep, Settled, StartOutcome, StorageError,
-    WorkflowResult,
+    AttemptReport, Claimed, ConfirmTimes, FinishOutcome, NextStep, Settled, StartOutcome,
+    StorageError, WorkflowResult,
 };
 use guard_domain::{Escalation, Execution, ExecutionId, ExecutionState, TenantId};
 
@@ -26,7 +26,7 @@ impl Store {
         transaction
             .query(
                 "UPDATE execution_attempts
-             SET finished_at = $4, outcome = $5, status_code = $6, detail = $7, may_have_run = $8
+             SET finished_at = $4, outcome = $5, status_code = $6, detail = $7, may_have_run = $8, answer = $9
              WHERE tenant = $1 AND execution_id = $2 AND attempt = $3",
             )
             .bind(tenant.as_str())
@@ -37,6 +37,7 @@ impl Store {
             .bind(report.status_code.map(i64::from))
             .bind(text(&report.detail))
             .bind(report.may_have_run)
+            .bind(report.answer.as_deref().map(text))
             .execute()
             .await?;
         let row = lock_row(&mut transaction, tenant, id)
@@ -115,7 +116,7 @@ impl Store {
         tenant: &TenantId,
         id: ExecutionId,
         n8n_execution_id: &str,
-        confirm_within: TimeDelta,
+        confirm_within: &ConfirmTimes,
     ) -> Result<StartOutcome, StorageError> {
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
@@ -158,7 +159,7 @@ impl Store {
         .bind(id.as_uuid())
         .bind(micros(now))
         .bind(text(n8n_execution_id))
-        .bind(micros(now + confirm_within)).execute().await?;
+        .bind(micros(now + confirm_within.of(&current.playbook))).execute().await?;
         let started = read(&mut transaction, tenant, id).await?;
         transaction.commit().await?;
         Ok(StartOutcome::Started(started))
@@ -208,10 +209,30 @@ impl Store {
             .bind(&result.data)
             .execute()
             .await?;
+        if let (true, Some(undone)) = (result.succeeded, current.rollback_of) {
+            roll_back(&mut transaction, tenant, undone).await?;
+        }
         let finished = read(&mut transaction, tenant, id).await?;
         transaction.commit().await?;
         Ok(FinishOutcome::Finished(finished))
     }
+}
+
+/// An execution was undone. One that has ended in another way meanwhile, by its own late result, stays as it ended.
+async fn roll_back(
+    connection: &mut Session,
+    tenant: &TenantId,
+    id: ExecutionId,
+) -> Result<(), StorageError> {
+    let Some(row) = lock_row(connection, tenant, id).await? else {
+        return Ok(());
+    };
+    let undone = execution(&row)?;
+    if undone.state.may_undo() {
+        let state = ExecutionState::RolledBack;
+        set_state(connection, tenant, id, state, None, undone.finished_at).await?;
+    }
+    Ok(())
 }
 
 /// n8n has it. If the workflow has spoken already, its state stays.

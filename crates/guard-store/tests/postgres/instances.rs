@@ -191,7 +191,7 @@ async fn one_of_many_starts_acts() {
             let n8n = format!("n8n-{number}");
             let started = world
                 .store
-                .start(&tenant, id, &n8n, TimeDelta::minutes(15))
+                .start(&tenant, id, &n8n, &TimeDelta::minutes(15).into())
                 .await;
             matches!(started.unwrap(), StartOutcome::Started(_))
         });

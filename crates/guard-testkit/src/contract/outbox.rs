@@ -43,7 +43,7 @@ impl<S: Storage + 'static> World<S> {
 
     pub(super) async fn start(&self, id: ExecutionId, n8n: &str) -> StartOutcome {
         self.store
-            .start(&default_tenant(), id, n8n, CONFIRM)
+            .start(&default_tenant(), id, n8n, &CONFIRM.into())
             .await
             .unwrap()
     }

@@ -202,7 +202,7 @@ pub async fn tenants_do_not_meet<S: Storage + 'static>(world: World<S>) {
     let finished = store.finish(&other, execution, &result).await.unwrap();
     assert_eq!(finished, guard_app::ports::FinishOutcome::NotFound);
     let started = store
-        .start(&other, execution, "7", TimeDelta::minutes(1))
+        .start(&other, execution, "7", &TimeDelta::minutes(1).into())
         .await
         .unwrap();
     assert_eq!(started, guard_app::ports::StartOutcome::NotFound);
@@ -264,7 +264,7 @@ pub async fn a_nul_stops_nothing<S: Storage + 'static>(world: World<S>) {
     let (tenant, id) = (&claimed.tenant, receipt.execution.unwrap().id);
     let within = chrono::TimeDelta::minutes(15);
     for _ in 0..2 {
-        let started = world.store.start(tenant, id, "run\0", within).await;
+        let started = world.store.start(tenant, id, "run\0", &within.into()).await;
         assert!(
             matches!(started, Ok(StartOutcome::Started(_))),
             "{started:?}"

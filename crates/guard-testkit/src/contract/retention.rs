@@ -36,7 +36,7 @@ impl<S: Storage + 'static> World<S> {
         recorded(&self.commit(&[intake]).await[0])
     }
 
-    async fn actions(&self) -> Vec<String> {
+    pub(super) async fn actions(&self) -> Vec<String> {
         let (records, _) = self
             .store
             .audit_after(&default_tenant(), &Default::default(), 100)
@@ -53,7 +53,7 @@ impl<S: Storage + 'static> World<S> {
         let quarter = TimeDelta::minutes(15);
         let started = self
             .store
-            .start(&default_tenant(), id, "n8n", quarter)
+            .start(&default_tenant(), id, "n8n", &quarter.into())
             .await;
         assert!(matches!(started.unwrap(), StartOutcome::Started(_)));
         let result = WorkflowResult {
@@ -158,7 +158,7 @@ pub async fn an_open_execution_keeps_its_event<S: Storage + 'static>(world: Worl
     let quarter = TimeDelta::minutes(15);
     world
         .store
-        .start(&default, id, "n8n", quarter)
+        .start(&default, id, "n8n", &quarter.into())
         .await
         .unwrap();
     world.drop_old().await;
