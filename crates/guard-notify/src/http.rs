@@ -29,7 +29,7 @@ pub(crate) struct Caller {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// What a service does with a message that it refuses for good, and what a human is to do about it.
+/// What a human is to do about a message that was refused for good with this status.
 pub(crate) type Advice = fn(u16) -> &'static str;
 
 impl Caller {

@@ -1,7 +1,7 @@
 //! Notifications: the outbox of the channels.
 //!
-//! Rows are made by [`Store::raise`]. Claims are made one after the other, whichever the instance, so that of two
-//! notifications about the same one waits for the other.
+//! Rows are made by [`Store::raise`]. Claims are made one after the other, whichever the instance, so that none finds what
+//! another is about to take or to end.
 
 mod claim;
 mod row;

@@ -282,7 +282,7 @@ pub async fn a_notification_is_tried_again_and_sent_or_dead<S: Storage + 'static
 
 pub async fn a_notification_past_its_deadline_is_dead<S: Storage + 'static>(world: World<S>) {
     let world = world.with_contacts().await;
-    world.record("health_check_failed", "high", "{}").await;
+    world.record("health_check_failed", "medium", "{}").await;
     let claimed = world.claim_message().await.unwrap();
     let deadline = claimed.message.escalation.created_at + TimeDelta::hours(24);
     let at = deadline + TimeDelta::hours(1);
@@ -295,6 +295,7 @@ pub async fn a_notification_past_its_deadline_is_dead<S: Storage + 'static>(worl
         Some(deadline),
         "it is not waited for longer"
     );
+    world.record("anomaly_detected", "high", "{}").await;
     let left = deadline - world.clock.now();
     world.clock.advance(left - TimeDelta::microseconds(1));
     assert_eq!(world.look(&[], REPEAT_AFTER).await, Default::default());
@@ -314,10 +315,11 @@ pub async fn a_notification_past_its_deadline_is_dead<S: Storage + 'static>(worl
         details,
         [
             "its deadline has passed, and no instance has sent over this channel",
+            "its deadline has passed, and no instance has sent over this channel",
             "its deadline has passed; the last attempt: as seen",
         ]
     );
-    assert_eq!(world.pager_states().await, [NotificationState::Dead]);
+    assert_eq!(world.pager_states().await, [NotificationState::Dead; 2]);
     assert_eq!(
         world.look(&["pager"], REPEAT_AFTER).await,
         Default::default()
