@@ -3,6 +3,8 @@
 mod bench;
 mod ci;
 mod debian;
+mod e2e;
+mod n8n;
 #[path = "../../crates/guard-testkit/src/pgbouncer.rs"]
 #[allow(
     dead_code,
@@ -18,6 +20,7 @@ mod pgbouncer;
 )]
 mod postgres_server;
 mod process;
+mod python;
 mod tidy;
 mod torture;
 
@@ -50,15 +53,23 @@ enum Command {
         #[arg(long)]
         without_tests: bool,
     },
-    /// Check what no compiler checks: the arrows between crates, the sizes of files, the twins of migrations, the named proofs
+    /// Check what no compiler checks: the arrows between crates, the sizes of files, the twins of migrations, the named proofs,
+    /// the workflows for n8n
     Tidy,
     /// Bring a database's schema up to date; the database is that of the configuration and of DATABASE_URL
     Migrate,
+    /// The playbooks for n8n, and an n8n of our own to run them
+    #[command(subcommand)]
+    N8n(n8n::N8n),
     /// Measure
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Kill everything again and again under load, and look for what was lost, done twice or left lying
     Torture(torture::Torture),
+    /// Try the whole chain with a real n8n, and everything going away in turn
+    E2e(e2e::E2e),
+    /// Test the Python client against the server, check its types and style, and build its wheel
+    Client,
 }
 
 fn main() -> ExitCode {
@@ -68,8 +79,11 @@ fn main() -> ExitCode {
         Command::Ci { without_tests } => ci::all(without_tests),
         Command::Tidy => tidy::run(),
         Command::Migrate => ci::migrate(),
+        Command::N8n(n8n) => n8n::run(&n8n),
         Command::Bench(bench) => bench::run(&bench),
         Command::Torture(options) => torture::run(&options),
+        Command::E2e(options) => e2e::run(&options),
+        Command::Client => python::test_client(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

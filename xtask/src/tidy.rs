@@ -4,6 +4,7 @@ mod arrows;
 mod migrations;
 mod proofs;
 mod sizes;
+mod workflows;
 
 use anyhow::bail;
 
@@ -16,6 +17,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     wrong.extend(sizes::check(&root)?);
     wrong.extend(migrations::check(&root)?);
     wrong.extend(proofs::check(&root)?);
+    wrong.extend(workflows::check(&root)?);
     if wrong.is_empty() {
         return Ok(());
     }

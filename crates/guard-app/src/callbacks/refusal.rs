@@ -68,7 +68,7 @@ impl CallbackService {
 /// The tenant that a token says it is of: nothing proves it.
 fn claimed_tenant(token: &str) -> TenantId {
     token
-        .splitn(4, '_')
+        .split('_')
         .nth(2)
         .and_then(|tenant| TenantId::parse(tenant).ok())
         .unwrap_or_else(TenantId::default_tenant)

@@ -31,7 +31,7 @@ impl Dispatcher {
                 self.breakers.succeed(playbook);
             }
             DeliveryOutcome::NotRegistered { .. } | DeliveryOutcome::Rejected { .. } => {
-                self.breakers.succeed(playbook)
+                self.breakers.succeed(playbook);
             }
         }
         None
