@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["guard-app", "guard-domain", "guard-policy"],
     ),
     ("guard-n8n", &["guard-app", "guard-domain"]),
+    ("guard-notify", &["guard-app", "guard-domain"]),
     ("guard-identity", &["guard-app", "guard-domain"]),
     ("guard-http", &["guard-app", "guard-domain"]),
     (
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "guard-http",
             "guard-identity",
             "guard-n8n",
+            "guard-notify",
             "guard-policy",
             "guard-store",
         ],
@@ -49,6 +51,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("guard-app", &["sqlx", "axum", "reqwest"]),
     ("guard-store", &["axum", "reqwest"]),
     ("guard-n8n", &["sqlx", "axum"]),
+    ("guard-notify", &["sqlx", "axum"]),
     ("guard-identity", &["sqlx", "axum"]),
     ("guard-http", &["sqlx", "reqwest"]),
 ];
