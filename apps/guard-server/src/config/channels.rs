@@ -80,25 +80,33 @@ impl ChannelReader<'_> {
         ));
     }
 
-    fn optional<T, E: Display>(
-        &mut self,
-        key: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let (text, _) = self.table.get(key)?;
-        parse(text).map_err(|error| self.refuse(key, error)).ok()
-    }
-
     fn required<T, E: Display>(
         &mut self,
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        if self.table.get(key).is_none_or(|(text, _)| text.is_empty()) {
-            self.refuse(key, "this is needed");
-            return None;
+        match self.table.get(key) {
+            Some((text, _)) if !text.is_empty() => {
+                parse(text).map_err(|error| self.refuse(key, error)).ok()
+            }
+            _ => {
+                self.refuse(key, "this is needed");
+                None
+            }
         }
-        self.optional(key, parse)
+    }
+
+    fn optional<T, E: Display>(
+        &mut self,
+        key: &str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if self.table.contains_key(key) {
+            self.required(key, parse)
+        } else {
+            Some(default)
+        }
     }
 
     fn secret(&mut self, key: &str) -> Option<SecretString> {
@@ -121,11 +129,7 @@ impl ChannelReader<'_> {
             }
         }
         let name = self.channel_name(channel_type, before);
-        let min_severity = if self.table.contains_key("min_severity") {
-            self.optional("min_severity", Severity::parse)
-        } else {
-            Some(Severity::Low)
-        };
+        let min_severity = self.optional("min_severity", Severity::Low, Severity::parse);
         let settings = self.settings(channel_type);
         let channel = Channel {
             name: name?,
@@ -174,11 +178,8 @@ impl ChannelReader<'_> {
                 url: self.required("url", SecretUrl::parse_http)?,
             },
             ChannelType::PagerDuty => {
-                let url = if self.table.contains_key("url") {
-                    self.required("url", SecretUrl::parse_http)
-                } else {
-                    SecretUrl::parse_http(PAGERDUTY_URL).ok()
-                };
+                let usual = SecretUrl::parse_http(PAGERDUTY_URL).ok()?;
+                let url = self.optional("url", usual, SecretUrl::parse_http);
                 let routing_key = self.secret("routing_key");
                 ChannelSettings::PagerDuty {
                     url: url?,
@@ -198,14 +199,10 @@ impl ChannelReader<'_> {
         let to = self.required("to", |text| {
             text.parse::<Mailboxes>().map_err(|_| address(text))
         });
-        let starttls = if self.table.contains_key("starttls") {
-            self.optional("starttls", |text| {
-                text.parse::<bool>()
-                    .map_err(|_| format!("`{text}` is neither true nor false"))
-            })
-        } else {
-            Some(true)
-        };
+        let starttls = self.optional("starttls", true, |text| {
+            text.parse::<bool>()
+                .map_err(|_| format!("`{text}` is neither true nor false"))
+        });
         let settings = SmtpSettings {
             url: url?,
             starttls: starttls?,
