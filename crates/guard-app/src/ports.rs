@@ -10,6 +10,7 @@ mod ledger;
 mod orders;
 mod outbox;
 mod playbooks;
+mod rate_limiter;
 mod retention;
 mod rules;
 mod storage;
@@ -37,6 +38,9 @@ pub use outbox::{
 pub use playbooks::{
     Answered, Delivery, DeliveryOutcome, MAX_ANSWER_BYTES, Playbooks, Presence, Reachability,
     RunStatus, Undone,
+};
+pub use rate_limiter::{
+    MAX_TRACKED_SOURCES, RateClass, RateDemand, RateGrant, RateLimiter, RateQuota, RateQuotaError,
 };
 pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
