@@ -5,9 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands;
 use crate::config::Settings;
-use crate::{demo, run};
+use crate::{commands, contacts, demo, run};
 
 /// The automated security brain beside Sentinel: takes events in, decides by policy, has n8n run playbooks, and keeps the
 /// proof.
@@ -40,6 +39,18 @@ enum Command {
     /// Work with rule files
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Work with the contacts of the configuration
+    #[command(subcommand)]
+    Contacts(ContactsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ContactsCommand {
+    /// Send a test message over each channel of a contact, and say what came of it; exit code 1 if one was not sent
+    Test {
+        /// The contact
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +86,9 @@ impl Cli {
             Command::Demo { once } => demo::run(once),
             Command::Migrate => commands::migrate(&Settings::load(config)?),
             Command::CheckConfig => commands::check_config(config),
+            Command::Contacts(ContactsCommand::Test { name }) => {
+                contacts::test(&Settings::load(config)?, &name)
+            }
             Command::Rules(RulesCommand::Check { paths }) => {
                 commands::check_rules(&Settings::load(config)?, &paths)
             }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
-    Dispatcher, DispatcherSettings, HealthService, IntakeService, IntakeSettings, OperatorService,
-    QueryService, Reconciler, Refusals, RuleBook, RuleManager,
+    Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
+    IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
 };
 use guard_http::Api;
 use guard_policy::Terms;
@@ -74,6 +74,8 @@ pub struct Guard {
     pub rules: Arc<RuleManager>,
     /// Delivers executions.
     pub dispatcher: Arc<Dispatcher>,
+    /// Sends escalations.
+    pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
     /// When which part stops.
@@ -149,6 +151,18 @@ pub async fn build(
             drain: DRAIN,
             public_url: settings.callback_base(address),
             default_contact: settings.default_contact.clone(),
+        },
+    });
+    let courier = Arc::new(Courier {
+        notifications: store.clone(),
+        channels: adapters::channels(settings, &clock)?,
+        clock: clock.clone(),
+        random: random.clone(),
+        settings: CourierSettings {
+            instance: settings.instance_id.clone(),
+            repeat_after: settings.repeat_after,
+            poll: POLL,
+            drain: DRAIN,
         },
     });
     let health = Arc::new(HealthService::new(
@@ -230,6 +244,7 @@ pub async fn build(
         api,
         rules,
         dispatcher,
+        courier,
         health,
         stops,
         generated_key,
@@ -273,6 +288,7 @@ impl Guard {
         let mut tasks = JoinSet::new();
         let stop = &self.stops.background;
         tasks.spawn(self.dispatcher.clone().run(stop.clone()));
+        tasks.spawn(self.courier.clone().run(stop.clone()));
         let (health, every, stopped) = (
             self.health.clone(),
             settings.n8n_probe_interval,

@@ -34,7 +34,7 @@ pub trait Retention: Send + Sync {
     async fn prepare_days(&self) -> Result<(), StorageError>;
 
     /// Drops a step of the days that ended longer than `kept` ago: their events, audit records, executions with their
-    /// attempts, escalations, and links of the audit chain. At most `limit` rows in one transaction.
+    /// attempts, escalations with their notifications, and links of the audit chain. At most `limit` rows in one transaction.
     ///
     /// A day whose events somebody still acts on stays, and so does everything after it: an execution that has not ended
     /// has its event. Of each chain of the audit that goes on the last link before the first record that stays is kept: the
