@@ -10,9 +10,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use guard_domain::{Source, TenantId};
 
-use crate::ports::{
-    Clock, MAX_TRACKED_SOURCES, RateClass, RateDemand, RateGrant, RateLimiter,
-};
+use crate::ports::{Clock, MAX_TRACKED_SOURCES, RateClass, RateDemand, RateGrant, RateLimiter};
 use bucket::Bucket;
 
 /// How long a tenant whose sources are all busy is left alone before idle ones are looked for again, in microseconds.
@@ -203,10 +201,7 @@ mod tests {
             let limiter = limiter.clone();
             tokio::spawn(async move {
                 let source = Source::parse("sentinel").unwrap();
-                let quota = RateQuota::new(
-                    NonZeroU32::new(1000).unwrap(),
-                    Duration::from_secs(60),
-                );
+                let quota = RateQuota::new(NonZeroU32::new(1000).unwrap(), Duration::from_secs(60));
                 let demand = RateDemand {
                     source: &source,
                     class: RateClass::Critical,

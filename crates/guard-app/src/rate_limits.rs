@@ -168,10 +168,7 @@ mod tests {
             RateQuota::new(requests, Duration::from_secs(60)).ok()
         };
         let source = |text| Source::parse(text).unwrap();
-        let (acme, other) = (
-            TenantId::parse("acme").unwrap(),
-            TenantId::default_tenant(),
-        );
+        let (acme, other) = (TenantId::parse("acme").unwrap(), TenantId::default_tenant());
         let limits = RateLimits {
             default: quota(10),
             by_source: HashMap::from([(source("loud"), quota(20)), (source("free"), None)]),

@@ -47,9 +47,17 @@ mod tests {
     #[test]
     fn addresses_are_read_and_shown_without_secrets() {
         let address = RedisAddress::parse("redis://guard:s3cret@cache:6380/2").unwrap();
-        assert_eq!(format!("{address} {address:?}"), "cache:6380 RedisAddress(cache:6380)");
+        assert_eq!(
+            format!("{address} {address:?}"),
+            "cache:6380 RedisAddress(cache:6380)"
+        );
         assert!(RedisAddress::parse("rediss://cache").is_ok());
-        for wrong in ["cache:6379", "http://s3cret@cache", "redis://s3cret@cache:port", ""] {
+        for wrong in [
+            "cache:6379",
+            "http://s3cret@cache",
+            "redis://s3cret@cache:port",
+            "",
+        ] {
             let error = RedisAddress::parse(wrong).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");
         }

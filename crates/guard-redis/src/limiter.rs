@@ -84,7 +84,10 @@ impl RedisRateLimiter {
     /// Gives a connection up that failed. Many may see it fail; one says so, and looks for another.
     fn give_up(&self, failed: &Arc<Connection>, why: &str) {
         let before = self.connection.compare_and_swap(failed, None);
-        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, failed)) {
+        if before
+            .as_ref()
+            .is_some_and(|before| Arc::ptr_eq(before, failed))
+        {
             self.warn(why);
             self.reconnect();
         }
@@ -102,8 +105,9 @@ impl RedisRateLimiter {
     ) -> Result<Vec<RateGrant>, String> {
         let mut connection = connection.clone();
         match timeout(self.patience, connection.take(tenant, demands)).await {
-            Ok(Ok(answer)) => grants(&answer, demands.len())
-                .ok_or_else(|| format!("the script gave {answer:?}")),
+            Ok(Ok(answer)) => {
+                grants(&answer, demands.len()).ok_or_else(|| format!("the script gave {answer:?}"))
+            }
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {:?}", self.patience)),
         }

@@ -14,12 +14,7 @@ pub(crate) const PREFIX: &str = "neural-guard:rate";
 const CLASSES: [RateClass; 2] = [RateClass::Normal, RateClass::Critical];
 
 /// Calls the script: by its hash with `EVALSHA`, by its text with `EVAL`.
-pub(crate) fn call(
-    how: &str,
-    script: &str,
-    tenant: &TenantId,
-    demands: &[RateDemand<'_>],
-) -> Cmd {
+pub(crate) fn call(how: &str, script: &str, tenant: &TenantId, demands: &[RateDemand<'_>]) -> Cmd {
     // The braces keep the keys of a tenant on one node of a cluster.
     let prefix = format!("{PREFIX}:{{{tenant}}}");
     let mut call = cmd(how);

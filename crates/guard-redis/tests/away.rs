@@ -182,7 +182,10 @@ async fn keys_expire() {
             .await
             .unwrap();
         // -2: the probe has gone in the meantime.
-        assert!(left == -2 || (1..=3_600_000).contains(&left), "{key}: {left}");
+        assert!(
+            left == -2 || (1..=3_600_000).contains(&left),
+            "{key}: {left}"
+        );
     }
 }
 
