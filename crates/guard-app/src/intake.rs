@@ -126,20 +126,6 @@ struct Read {
     rate: Option<RateStanding>,
 }
 
-impl Read {
-    /// Notes how the source stands; refuses the event if the source has sent too many.
-    fn stands(&mut self, standing: Option<(RateStanding, bool)>) -> Result<(), IntakeError> {
-        match standing {
-            Some((standing, true)) => Err(IntakeError::RateLimited(standing)),
-            Some((standing, false)) => {
-                self.rate = Some(standing);
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 /// An event that waits for its commit.
 struct TakenIn {
     begun: Instant,
@@ -160,8 +146,8 @@ impl IntakeService {
         submission: Submission,
     ) -> Result<Answer, IntakeError> {
         let mut read = self.read(submission)?;
-        let standing = self.rates.admit(&principal.tenant, &read.event).await;
-        read.stands(standing)?;
+        let admission = self.rates.admit(&principal.tenant, &read.event).await;
+        read.rate = admission.map_err(IntakeError::RateLimited)?;
         let ack_wait = self.settings.ack_wait;
         let taken = self.take_in(principal, read, ack_wait).await?;
         self.answer(taken).await
@@ -180,10 +166,13 @@ impl IntakeService {
         let events = read
             .iter()
             .map(|read| read.as_ref().ok().map(|read| &read.event));
-        let standings = self.rates.admit_all(&principal.tenant, events).await;
+        let admissions = self.rates.admit_all(&principal.tenant, events).await;
         let mut taken = Vec::with_capacity(read.len());
-        for (read, standing) in read.into_iter().zip(standings) {
-            let read = read.and_then(|mut read| read.stands(standing).map(|()| read));
+        for (read, admission) in read.into_iter().zip(admissions) {
+            let read = read.and_then(|read| {
+                let rate = admission.map_err(IntakeError::RateLimited)?;
+                Ok(Read { rate, ..read })
+            });
             taken.push(match read {
                 Ok(read) => self.take_in(principal, read, Duration::ZERO).await,
                 Err(error) => Err(error),

@@ -51,6 +51,19 @@ impl RateStanding {
     }
 }
 
+/// How the source of an event stands, `None` if it is not limited; an error if the event is refused.
+pub(crate) type Admission = Result<Option<RateStanding>, RateStanding>;
+
+/// The admission of the event of this number, from 0, among those that asked for the grant.
+fn admission(standing: RateStanding, number: usize) -> Admission {
+    let granted = usize::try_from(standing.grant.granted);
+    if granted.is_ok_and(|granted| number < granted) {
+        Ok(Some(standing))
+    } else {
+        Err(standing)
+    }
+}
+
 fn count_refused(demand: &RateDemand<'_>, grant: RateGrant) {
     let refused = demand.requests.saturating_sub(grant.granted);
     if refused > 0 {
@@ -74,43 +87,44 @@ struct Group<'a> {
 }
 
 impl RateGate {
-    /// Counts one event: how its source stands, and whether it is refused; `None` if it is not limited.
-    pub(crate) async fn admit(
-        &self,
-        tenant: &TenantId,
-        event: &Event,
-    ) -> Option<(RateStanding, bool)> {
-        let demand = self.demand(tenant, event)?;
-        let grant = *self.limiter.take(tenant, &[demand]).await.first()?;
-        count_refused(&demand, grant);
-        Some((RateStanding::after(&demand, grant), grant.granted == 0))
+    /// Counts one event.
+    pub(crate) async fn admit(&self, tenant: &TenantId, event: &Event) -> Admission {
+        let Some(demand) = self.demand(tenant, event) else {
+            return Ok(None);
+        };
+        match self.limiter.take(tenant, &[demand]).await.first() {
+            Some(grant) => {
+                count_refused(&demand, *grant);
+                admission(RateStanding::after(&demand, *grant), 0)
+            }
+            None => Ok(None),
+        }
     }
 
-    /// Counts the events of a batch. For each, in their order: how its source stands, and whether it is refused; `None` if it
-    /// is not limited. Of a source that sends more than it may, the first get through.
+    /// Counts the events of a batch; gives an admission for each, in their order. Of a source that sends more than it may, the
+    /// first get through.
     pub(crate) async fn admit_all<'a>(
         &self,
         tenant: &TenantId,
         events: impl ExactSizeIterator<Item = Option<&'a Event>>,
-    ) -> Vec<Option<(RateStanding, bool)>> {
-        let mut standings = vec![None; events.len()];
+    ) -> Vec<Admission> {
+        let mut admissions = vec![Ok(None); events.len()];
         let groups = self.group(tenant, events);
         if groups.is_empty() {
-            return standings;
+            return admissions;
         }
         let demands: Vec<RateDemand<'_>> = groups.iter().map(|group| group.demand).collect();
         let grants = self.limiter.take(tenant, &demands).await;
         for (group, grant) in groups.iter().zip(grants) {
             let standing = RateStanding::after(&group.demand, grant);
             for (number, place) in group.places.iter().enumerate() {
-                let admitted = u32::try_from(number).is_ok_and(|number| number < grant.granted);
-                if let Some(entry) = standings.get_mut(*place) {
-                    *entry = Some((standing, !admitted));
+                if let Some(entry) = admissions.get_mut(*place) {
+                    *entry = admission(standing, number);
                 }
             }
             count_refused(&group.demand, grant);
         }
-        standings
+        admissions
     }
 
     /// The demands of all events, those of one source and class in one.
