@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard-n8n", &["guard-app", "guard-domain"]),
     ("guard-notify", &["guard-app", "guard-domain"]),
     ("guard-identity", &["guard-app", "guard-domain"]),
+    ("guard-redis", &["guard-app", "guard-domain"]),
     ("guard-http", &["guard-app", "guard-domain"]),
     (
         "guard-testkit",
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "guard-n8n",
             "guard-notify",
             "guard-policy",
+            "guard-redis",
             "guard-store",
         ],
     ),
@@ -48,12 +50,13 @@ const NEVER: &[(&str, &[&str])] = &[
         "guard-policy",
         &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
     ),
-    ("guard-app", &["sqlx", "axum", "reqwest"]),
+    ("guard-app", &["sqlx", "axum", "reqwest", "redis"]),
     ("guard-store", &["axum", "reqwest"]),
     ("guard-n8n", &["sqlx", "axum"]),
     ("guard-notify", &["sqlx", "axum"]),
     ("guard-identity", &["sqlx", "axum"]),
-    ("guard-http", &["sqlx", "reqwest"]),
+    ("guard-redis", &["sqlx", "axum", "reqwest"]),
+    ("guard-http", &["sqlx", "reqwest", "redis"]),
 ];
 
 /// Every arrow that is not drawn, and every crate that has none.
