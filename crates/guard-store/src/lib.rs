@@ -2,12 +2,13 @@
 
 mod archive;
 mod audit;
-mod chain;
+mod checkpoints;
 mod clock;
 mod controls;
 mod database;
 mod error;
 mod execution;
+mod export;
 mod keys;
 mod leases;
 mod ledger;
@@ -20,8 +21,8 @@ mod row;
 mod rules;
 mod store;
 
-pub use chain::{CanonicalRecord, GENESIS, link_hash};
 pub use clock::DatabaseClock;
 pub use error::{LockError, OpenError};
+pub use export::Export;
 pub use planted_fault::{PLANTED_FAULT, PlantedFault, planted_fault};
 pub use store::{PostgresAddress, Store, StoreLock, StoreSettings};

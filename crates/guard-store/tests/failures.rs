@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use guard_app::ports::{CommitOutcome, Ledger, Retention, RuleStore};
+use guard_audit::{GENESIS, link_hash};
 use guard_domain::TenantId;
-use guard_store::{GENESIS, Store, StoreSettings, link_hash};
+use guard_store::{Store, StoreSettings};
 use guard_testkit::contract::{World, recorded};
 use guard_testkit::{FakeClock, SeededRandom, event_body};
 use sqlx::{Connection, Row, SqliteConnection};
@@ -213,7 +214,8 @@ async fn the_chain_is_verified_from_the_first_record_that_stays() {
     verify_chains(&fixture).await;
     let drop_old = async || {
         let kept = TimeDelta::days(2);
-        while fixture.world.store.drop_old(kept, 2).await.unwrap().more {}
+        let floor = fixture.world.store.floor(kept).await.unwrap();
+        while fixture.world.store.drop_old(floor, 2).await.unwrap().more {}
     };
     drop_old().await;
     let links = "SELECT count(*) FROM audit_links";

@@ -124,7 +124,7 @@ impl Trail {
         checkpoint.digest = heads_digest(self.heads.values());
         checkpoint.retention = retention;
         self.number += 1;
-        let signed = checkpoint.sign(&self.key).unwrap();
+        let signed = checkpoint.sign(&self.key);
         self.signed = self.heads.clone();
         self.last = Some(signed.clone());
         signed
