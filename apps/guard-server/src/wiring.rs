@@ -2,6 +2,7 @@
 
 mod adapters;
 mod housekeeping;
+mod signing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
-    Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
-    Dispatcher, DispatcherSettings, HealthService, IntakeService, IntakeSettings, OperatorService,
-    QueryService, Reconciler, Refusals, RuleBook, RuleManager,
+    Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
+    CommitterSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
+    IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
 };
 use guard_http::Api;
 use guard_policy::Terms;
@@ -27,6 +28,7 @@ use crate::system::SystemRandom;
 use adapters::{authenticator, metrics_handle, n8n_client};
 pub use adapters::{clock, make_data_folder, open_store};
 use housekeeping::{fold_metrics, keep_house, keep_up};
+pub use signing::signing_key;
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -76,6 +78,8 @@ pub struct Guard {
     pub dispatcher: Arc<Dispatcher>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
+    /// Signs the audit trail.
+    pub checkpointer: Arc<Checkpointer>,
     /// When which part stops.
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
@@ -224,6 +228,7 @@ pub async fn build(
         random,
         instance: settings.instance_id.clone(),
     });
+    let checkpointer = signing::checkpointer(settings, &store, &health.clock)?;
     let mut running = JoinSet::new();
     running.spawn(committing);
     Ok(Guard {
@@ -231,6 +236,7 @@ pub async fn build(
         rules,
         dispatcher,
         health,
+        checkpointer,
         stops,
         generated_key,
         store,
@@ -289,8 +295,10 @@ impl Guard {
         };
         tasks.spawn(reconciler.run(stop.clone()));
         tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
+        tasks.spawn(self.checkpointer.clone().run(stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),
+            self.checkpointer.clone(),
             settings.instance_id.clone(),
             settings.retention,
             stop.clone(),

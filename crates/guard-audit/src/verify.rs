@@ -161,6 +161,12 @@ impl Verifier {
         std::mem::take(&mut self.findings)
     }
 
+    /// How many findings there were so far.
+    #[must_use]
+    pub const fn found(&self) -> u64 {
+        self.verified.findings
+    }
+
     /// Ends: what was verified, with the findings that only the end shows.
     pub fn finish(&mut self) -> Verified {
         self.end_of_checkpoints();

@@ -36,7 +36,7 @@ impl Storage {
     fn kept(&self) -> Vec<Checkpoint> {
         let kept = self.kept.lock().unwrap();
         kept.iter()
-            .map(|(checkpoint, _)| checkpoint.clone())
+            .map(|(_, signed)| signed.read().unwrap())
             .collect()
     }
 }
