@@ -1,6 +1,5 @@
 //! The verification of the audit trail, measured.
 
-use anyhow::bail;
 use clap::Args;
 
 use crate::process::{cargo_quietly, root};
@@ -15,24 +14,11 @@ pub(crate) struct Audit {
 
 pub(crate) fn run(options: &Audit) -> anyhow::Result<()> {
     let file = root().join("target").join("bench-audit.ndjson");
-    let records = options.records.to_string();
-    let done = cargo_quietly()
-        .args([
-            "run",
-            "--release",
-            "-p",
-            "guard-audit",
-            "--example",
-            "million",
-            "--",
-            &records,
-        ])
-        .arg(&file)
-        .current_dir(root())
-        .status();
-    let _ = std::fs::remove_file(&file);
-    if !done?.success() {
-        bail!("it cannot be measured");
-    }
-    Ok(())
+    let (records, path) = (options.records.to_string(), file.display().to_string());
+    let arguments = "run --release -p guard-audit --example million --";
+    let mut arguments: Vec<&str> = arguments.split(' ').collect();
+    arguments.extend([records.as_str(), path.as_str()]);
+    let done = cargo_quietly(&arguments, &[]);
+    std::fs::remove_file(&file)?;
+    done
 }

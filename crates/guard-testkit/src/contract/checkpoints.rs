@@ -1,7 +1,7 @@
 //! Cases of signing the audit trail.
 
 use chrono::TimeDelta;
-use guard_app::ports::OldLinks;
+use guard_app::ports::{Clock, OldLinks};
 use guard_audit::{Checkpoint, Head, Kept, SigningKey};
 
 use super::{Storage, World};
