@@ -83,9 +83,9 @@ pub(crate) fn all(without_tests: bool) -> anyhow::Result<()> {
                 "clippy",
                 "--workspace",
                 "--all-targets",
-                // Torture is compiled only with its faults.
+                // Torture is compiled only with its faults, the trial of the whole chain only when it is asked for.
                 "--features",
-                "guard-server/planted-faults",
+                "guard-server/planted-faults,guard-server/e2e",
                 "--",
                 "--deny",
                 "warnings",

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
-use crate::{audit, commands};
-use crate::{demo, run};
+use crate::{audit, commands, contacts, demo, run};
 
 /// The automated security brain beside Sentinel: takes events in, decides by policy, has n8n run playbooks, and keeps the
 /// proof.
@@ -43,6 +42,18 @@ enum Command {
     /// Prove the audit trail, and take it elsewhere
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Work with the contacts of the configuration
+    #[command(subcommand)]
+    Contacts(ContactsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ContactsCommand {
+    /// Send a test message over each channel of a contact, and say what came of it; exit code 1 if one was not sent
+    Test {
+        /// The contact
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +99,9 @@ impl Cli {
             Command::Demo { once } => demo::run(once),
             Command::Migrate => commands::migrate(&Settings::load(config)?),
             Command::CheckConfig => commands::check_config(config),
+            Command::Contacts(ContactsCommand::Test { name }) => {
+                contacts::test(&Settings::load(config)?, &name)
+            }
             Command::Rules(RulesCommand::Check { paths }) => {
                 commands::check_rules(&Settings::load(config)?, &paths)
             }

@@ -1,6 +1,8 @@
 //! The configuration: one TOML file, the environment over it, and `.env` read at start.
 
+mod channels;
 mod check;
+mod contacts;
 mod keys;
 mod reader;
 mod report;

@@ -14,6 +14,7 @@ pub mod wiring;
 
 mod audit;
 mod commands;
+mod contacts;
 
 /// The examples of the project's README are compiled and run.
 #[cfg(doctest)]

@@ -11,8 +11,9 @@ use std::time::Duration;
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
-    CommitterSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
-    IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
+    CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
+    IntakeService, IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook,
+    RuleManager,
 };
 use guard_http::Api;
 use guard_policy::Terms;
@@ -76,6 +77,8 @@ pub struct Guard {
     pub rules: Arc<RuleManager>,
     /// Delivers executions.
     pub dispatcher: Arc<Dispatcher>,
+    /// Sends escalations.
+    pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
     /// Signs the audit trail.
@@ -153,6 +156,18 @@ pub async fn build(
             drain: DRAIN,
             public_url: settings.callback_base(address),
             default_contact: settings.default_contact.clone(),
+        },
+    });
+    let courier = Arc::new(Courier {
+        notifications: store.clone(),
+        channels: adapters::channels(settings, &clock)?,
+        clock: clock.clone(),
+        random: random.clone(),
+        settings: CourierSettings {
+            instance: settings.instance_id.clone(),
+            repeat_after: settings.repeat_after,
+            poll: POLL,
+            drain: DRAIN,
         },
     });
     let health = Arc::new(HealthService::new(
@@ -235,6 +250,7 @@ pub async fn build(
         api,
         rules,
         dispatcher,
+        courier,
         health,
         checkpointer,
         stops,
@@ -279,6 +295,7 @@ impl Guard {
         let mut tasks = JoinSet::new();
         let stop = &self.stops.background;
         tasks.spawn(self.dispatcher.clone().run(stop.clone()));
+        tasks.spawn(self.courier.clone().run(stop.clone()));
         let (health, every, stopped) = (
             self.health.clone(),
             settings.n8n_probe_interval,

@@ -9,10 +9,12 @@ mod callback_token;
 mod callbacks;
 mod checkpointer;
 mod committer;
+mod courier;
 mod dispatcher;
 mod escalate;
 mod health;
 mod housekeeper;
+mod in_flight;
 mod intake;
 mod operate;
 mod outcome;
@@ -21,6 +23,7 @@ mod reconciler;
 mod retry;
 mod rule_book;
 mod rule_manager;
+mod webhook_signature;
 
 pub use acknowledgements::Acknowledgements;
 pub use breaker::{BreakerState, Breakers};
@@ -28,6 +31,7 @@ pub use callback_token::{CallbackTokenError, CallbackTokens};
 pub use callbacks::{CallbackError, CallbackService, Refusals};
 pub use checkpointer::Checkpointer;
 pub use committer::{CommitError, Committer, CommitterSettings};
+pub use courier::{Channels, Courier, CourierSettings};
 pub use dispatcher::{Dispatcher, DispatcherSettings};
 pub use health::{HealthReport, HealthService, PlaybookHealth};
 pub use housekeeper::Housekeeper;
@@ -35,7 +39,9 @@ pub use intake::{Answer, IntakeError, IntakeService, IntakeSettings, Submission}
 pub use operate::{OperateError, OperatorService, RehearsalRequest, RehearseError};
 pub use queries::{MAX_PAGE, Page, PageQuery, QueryError, QueryService};
 pub use reconciler::Reconciler;
+pub use retry::retry_after;
 pub use rule_book::RuleBook;
 pub use rule_manager::{Catalogue, Preview, PreviewError, PublishError, RuleManager};
+pub use webhook_signature::sign_webhook;
 
 pub use guard_policy::{ConditionExplanation, Finding, FindingLevel, RuleExplanation};

@@ -8,6 +8,8 @@ mod clock;
 mod controls;
 mod leases;
 mod ledger;
+mod notifications;
+mod notifier;
 mod orders;
 mod outbox;
 mod playbooks;
@@ -16,8 +18,8 @@ mod rules;
 mod storage;
 
 pub use archive::{
-    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EventFilter, EventRecord,
-    ExecutionDetail, ExecutionFilter, IdPage,
+    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EscalationRecord,
+    EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage,
 };
 pub use audit::{Act, AuditLog};
 pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
@@ -31,6 +33,11 @@ pub use ledger::{
     CommitOutcome, CommitTerms, Consequence, ExecutionBrief, IdempotencyKey, Intake, Ledger,
     Origin, Receipt,
 };
+pub use notifications::{
+    AfterSending, ClaimedNotification, NotificationRequest, NotificationRound, Notifications,
+    UnsentNotification, WaitingNotifications,
+};
+pub use notifier::{Message, Notifier, SendOutcome};
 pub use orders::{CancelOutcome, RedriveOutcome, Rehearsal, UndoOutcome};
 pub use outbox::{
     AttemptReport, ClaimRequest, Claimed, ConfirmTimes, FinishOutcome, NextStep, Outbox, Settled,

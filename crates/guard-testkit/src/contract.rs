@@ -7,6 +7,7 @@ mod archive;
 mod checkpoints;
 mod leases;
 mod ledger;
+mod notifications;
 mod operators;
 mod orders;
 mod outbox;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 use guard_app::RuleBook;
 use guard_app::ports::{
     ApiKeys, Archive, AuditLog, Checkpoints, ClaimRequest, Claimed, Clock, CommitOutcome,
-    CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Origin, Outbox, PublishMode,
-    Receipt, Retention, RuleStore, random_tail,
+    CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox,
+    PublishMode, Receipt, Retention, RuleStore, random_tail,
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
@@ -33,6 +34,7 @@ pub use archive::*;
 pub use checkpoints::*;
 pub use leases::*;
 pub use ledger::*;
+pub use notifications::*;
 pub use operators::*;
 pub use orders::*;
 pub use outbox::*;
@@ -46,6 +48,7 @@ pub use windows::*;
 pub trait Storage:
     Ledger
     + Outbox
+    + Notifications
     + RuleStore
     + Controls
     + Archive
@@ -56,9 +59,10 @@ pub trait Storage:
     + Checkpoints
 {
 }
-impl<
+impl<T> Storage for T where
     T: Ledger
         + Outbox
+        + Notifications
         + RuleStore
         + Controls
         + Archive
@@ -66,8 +70,7 @@ impl<
         + ApiKeys
         + Leases
         + Retention
-        + Checkpoints,
-> Storage for T
+        + Checkpoints
 {
 }
 
@@ -271,6 +274,15 @@ macro_rules! storage_contract {
             an_open_execution_keeps_its_event
             a_key_whose_event_is_gone_is_new
             an_execution_outlives_its_event_and_is_not_redriven
+            an_escalation_has_a_notification_for_each_channel
+            what_an_attempt_escalates_is_notified_once
+            the_most_severe_notification_is_claimed_first
+            the_lease_of_a_notification_ends_and_fences
+            a_notification_is_tried_again_and_sent_or_dead
+            a_notification_past_its_deadline_is_dead
+            what_repeats_a_notification_is_not_sent
+            a_repeat_waits_for_what_is_being_sent
+            notifications_go_with_their_escalation
         );
     };
     (@cases $world:path: $($case:ident)*) => {

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["guard-app", "guard-audit", "guard-domain", "guard-policy"],
     ),
     ("guard-n8n", &["guard-app", "guard-domain"]),
+    ("guard-notify", &["guard-app", "guard-domain"]),
     ("guard-identity", &["guard-app", "guard-domain"]),
     ("guard-http", &["guard-app", "guard-domain"]),
     (
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "guard-http",
             "guard-identity",
             "guard-n8n",
+            "guard-notify",
             "guard-policy",
             "guard-store",
         ],
@@ -58,6 +60,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("guard-app", &["sqlx", "axum", "reqwest"]),
     ("guard-store", &["axum", "reqwest"]),
     ("guard-n8n", &["sqlx", "axum"]),
+    ("guard-notify", &["sqlx", "axum"]),
     ("guard-identity", &["sqlx", "axum"]),
     ("guard-http", &["sqlx", "reqwest"]),
 ];

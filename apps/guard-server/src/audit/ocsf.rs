@@ -45,6 +45,10 @@ pub(super) fn event(
         .as_str()
         .and_then(|text| serde_json::from_str::<Value>(text).ok())
         .unwrap_or_default();
+    let api = match request.as_str() {
+        Some(request) => json!({ "operation": action, "request": { "uid": request } }),
+        None => json!({ "operation": action }),
+    };
     let resource = match (&target, &event_id) {
         (Value::String(target), _) => json!([{ "name": target }]),
         (_, Value::String(event)) => json!([{ "uid": event, "type": "event" }]),
@@ -72,7 +76,7 @@ pub(super) fn event(
             "sequence": record.position,
         },
         "actor": { "user": { "uid": actor } },
-        "api": { "operation": action, "request": { "uid": request.as_str().unwrap_or_default() } },
+        "api": api,
         "src_endpoint": { "name": actor },
         "resources": resource,
         "unmapped": {

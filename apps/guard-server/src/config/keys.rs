@@ -197,7 +197,21 @@ pub const KEYS: &[Key] = &[
         "default",
         "who is called when no rule says who",
     ),
-    key("escalation.contacts", "", "names of further contacts"),
+    key(
+        "escalation.contacts",
+        "",
+        "names of further contacts; those with channels need not be named",
+    ),
+    key(
+        "escalation.deadline",
+        "24h",
+        "how long after it was raised an escalation is sent at the latest",
+    ),
+    key(
+        "escalation.repeat_after",
+        "5m",
+        "how long after one was sent what repeats it is not sent; 0: everything is sent",
+    ),
     Key::unset("auth.api_key", "Sentinel's key, 16 characters or more")
         .known_as("NEURAL_GUARD_API_KEY")
         .secret(),

@@ -13,6 +13,7 @@ use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
 
+use super::channels::Channels;
 use super::resolve::Resolved;
 use super::settings::{DatabaseUrl, Settings};
 use crate::system::SystemRandom;
@@ -165,7 +166,7 @@ impl Reader<'_> {
         catalogue
     }
 
-    fn contacts(&mut self, default: &ContactName) -> Vec<ContactName> {
+    fn contacts(&mut self, default: &ContactName, with_tables: &Channels) -> Vec<ContactName> {
         let mut contacts = vec![ContactName::default_contact()];
         for text in self.list("escalation.contacts") {
             match ContactName::parse(&text) {
@@ -173,10 +174,15 @@ impl Reader<'_> {
                 Err(error) => self.refuse("escalation.contacts", error),
             }
         }
+        contacts.extend(with_tables.keys().cloned());
+        contacts.sort();
+        contacts.dedup();
         if !contacts.contains(default) {
             self.refuse(
                 "escalation.default_contact",
-                format!("`{default}` is not among `escalation.contacts`"),
+                format!(
+                    "`{default}` is not among `escalation.contacts`, and there is no `contacts.{default}`"
+                ),
             );
         }
         contacts
@@ -252,9 +258,12 @@ impl Reader<'_> {
         let retention = self.duration("retention");
         let audit_checkpoint_interval = self.duration("audit.checkpoint_interval");
         let default_contact = self.optional("escalation.default_contact", ContactName::parse);
+        let channels = self.channels();
         let contacts = default_contact
             .as_ref()
-            .map(|contact| self.contacts(contact));
+            .map(|contact| self.contacts(contact, &channels));
+        let escalation_deadline = self.delta("escalation.deadline");
+        let repeat_after = self.delta("escalation.repeat_after");
         Some(Settings {
             listen: listen?,
             public_url,
@@ -295,6 +304,9 @@ impl Reader<'_> {
             callback_secret: self.secret("callback.secret"),
             default_contact: default_contact?,
             contacts: contacts?,
+            channels,
+            escalation_deadline: escalation_deadline?,
+            repeat_after: repeat_after?,
             api_key: self.secret("auth.api_key"),
             admin_key: self.secret("auth.admin_key"),
             log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),

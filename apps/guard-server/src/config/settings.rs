@@ -1,5 +1,6 @@
 //! The configuration, read and checked.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +9,8 @@ use anyhow::bail;
 use chrono::TimeDelta;
 use guard_app::Catalogue;
 use guard_app::ports::ConfirmTimes;
-use guard_domain::{ContactName, EventTypes};
+use guard_domain::{Channel, ContactName, EventTypes};
+use guard_notify::ChannelSettings;
 use guard_policy::FieldCatalogue;
 use guard_store::PostgresAddress;
 use secrecy::SecretString;
@@ -69,6 +71,9 @@ pub struct Settings {
     pub callback_secret: Option<SecretString>,
     pub default_contact: ContactName,
     pub contacts: Vec<ContactName>,
+    pub channels: BTreeMap<ContactName, Vec<(Channel, ChannelSettings)>>,
+    pub escalation_deadline: TimeDelta,
+    pub repeat_after: TimeDelta,
     pub api_key: Option<SecretString>,
     pub admin_key: Option<SecretString>,
     pub log_filter: String,

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use guard_app::metric;
 use guard_app::ports::{ApiKeys, Authenticator, Clock, Random};
+use guard_app::{Channels, metric};
+use guard_domain::ChannelAddress;
 use guard_identity::{KeyAuthenticator, StaticKey, generate_admin_key};
 use guard_n8n::{N8nClient, N8nSettings};
-use guard_store::{DatabaseClock, Store, StoreSettings};
+use guard_notify::notifier;
+use guard_store::{DatabaseClock, NotificationSettings, Store, StoreSettings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 
@@ -61,6 +63,7 @@ pub async fn open_store(
     let store_settings = StoreSettings {
         timeout: settings.database_timeout,
         default_contact: settings.default_contact.clone(),
+        notifications: notifications(settings),
     };
     let (clock, random) = (clock.clone(), random.clone());
     make_data_folder(settings)?;
@@ -72,6 +75,35 @@ pub async fn open_store(
             Store::open_postgres(address, clock, random, store_settings).await?
         }
     })
+}
+
+/// The channels that escalations go over.
+fn notifications(settings: &Settings) -> NotificationSettings {
+    let channels = settings.channels.iter().map(|(contact, channels)| {
+        let channels = channels.iter().map(|(channel, _)| channel.clone());
+        (contact.clone(), channels.collect())
+    });
+    NotificationSettings {
+        channels: channels.collect(),
+        deadline: settings.escalation_deadline,
+    }
+}
+
+/// The adapter of every channel.
+pub(super) fn channels(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Channels> {
+    let mut all = Channels::new();
+    for (contact, channels) in &settings.channels {
+        for (channel, settings) in channels {
+            let address = ChannelAddress {
+                contact: contact.clone(),
+                channel: channel.name.clone(),
+            };
+            let notifier = notifier(settings, clock)
+                .with_context(|| format!("the channel {address} cannot be used"))?;
+            all.insert(address, notifier);
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<N8nClient> {

@@ -21,5 +21,8 @@ mod executions;
 mod harness;
 mod health;
 mod idempotency;
+mod notifications;
 mod playbooks;
+#[path = "../process/receiver.rs"]
+mod receiver;
 mod rules;

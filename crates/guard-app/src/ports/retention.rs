@@ -38,7 +38,7 @@ pub trait Retention: Send + Sync {
     async fn floor(&self, kept: TimeDelta) -> Result<DateTime<Utc>, StorageError>;
 
     /// Drops a step of the days before `floor`: their events, audit records, executions with their
-    /// attempts, escalations, and links of the audit chain with their
+    /// attempts, escalations with their notifications, and links of the audit chain with their
     /// checkpoints. At most `limit` rows in one transaction.
     ///
     /// A day whose events somebody still acts on stays, and so does everything after it: an execution that has not ended

@@ -65,14 +65,15 @@ pub(super) const SQLITE: [Table; 2] = [
     table!("audit_log", "audit_id", "audit_id"),
 ];
 pub(super) const EXECUTIONS: Table = table!("rule_executions", "execution_id", "execution_id");
-/// The attempts go before their execution.
-pub(super) const BOTH: [Table; 3] = [
+/// The attempts go before their execution, the notifications before their escalation.
+pub(super) const BOTH: [Table; 4] = [
     table!(
         "execution_attempts",
         "execution_id",
         "execution_id, attempt"
     ),
     EXECUTIONS,
+    table!("notifications", "escalation_id", "escalation_id, channel"),
     table!("escalations", "escalation_id", "escalation_id"),
 ];
 

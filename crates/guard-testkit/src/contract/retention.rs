@@ -14,7 +14,7 @@ const KEPT: TimeDelta = TimeDelta::days(2);
 
 impl<S: Storage + 'static> World<S> {
     /// Drops what is old, a few rows at a time, and gives what was dropped in all.
-    async fn drop_old(&self) -> Dropped {
+    pub(super) async fn drop_old(&self) -> Dropped {
         let floor = self.store.floor(KEPT).await.expect("a floor");
         let mut all = Dropped::default();
         loop {
