@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
-use crate::{commands, contacts, demo, run};
+use crate::{audit, commands, contacts, demo, run};
 
 /// The automated security brain beside Sentinel: takes events in, decides by policy, has n8n run playbooks, and keeps the
 /// proof.
@@ -39,6 +39,9 @@ enum Command {
     /// Work with rule files
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Prove the audit trail, and take it elsewhere
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Work with the contacts of the configuration
     #[command(subcommand)]
     Contacts(ContactsCommand),
@@ -74,6 +77,16 @@ enum RulesCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Say whether anything in the audit trail was changed, removed, reordered or put in, and where; exit code 1 if so
+    Verify(audit::Verify),
+    /// Write the audit trail out, so that it can be verified elsewhere or read by other tools
+    Export(audit::Export),
+    /// Show the public key by which the audit trail is verified
+    Key,
+}
+
 impl Cli {
     /// Does what the command line says.
     ///
@@ -96,6 +109,9 @@ impl Cli {
                 commands::test_rules(&Settings::load(config)?, &paths)
             }
             Command::Rules(RulesCommand::Init { folder }) => commands::init_rules(&folder),
+            Command::Audit(AuditCommand::Verify(verify)) => verify.run(config),
+            Command::Audit(AuditCommand::Export(export)) => export.run(&Settings::load(config)?),
+            Command::Audit(AuditCommand::Key) => audit::show_key(&Settings::load(config)?),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod run;
 pub mod system;
 pub mod wiring;
 
+mod audit;
 mod commands;
 mod contacts;
 

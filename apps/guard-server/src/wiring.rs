@@ -2,6 +2,7 @@
 
 mod adapters;
 mod housekeeping;
+mod signing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
-    Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
-    Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService, IntakeService,
-    IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
+    Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
+    CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
+    IntakeService, IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook,
+    RuleManager,
 };
 use guard_http::Api;
 use guard_policy::Terms;
@@ -27,6 +29,7 @@ use crate::system::SystemRandom;
 use adapters::{authenticator, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
 use housekeeping::{fold_metrics, keep_house, keep_up};
+pub use signing::signing_key;
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -78,6 +81,8 @@ pub struct Guard {
     pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
+    /// Signs the audit trail.
+    pub checkpointer: Arc<Checkpointer>,
     /// When which part stops.
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
@@ -239,6 +244,7 @@ pub async fn build(
         random,
         instance: settings.instance_id.clone(),
     });
+    let checkpointer = signing::checkpointer(settings, &store, &health.clock)?;
     let mut running = JoinSet::new();
     running.spawn(committing);
     Ok(Guard {
@@ -247,6 +253,7 @@ pub async fn build(
         dispatcher,
         courier,
         health,
+        checkpointer,
         stops,
         generated_key,
         store,
@@ -306,8 +313,10 @@ impl Guard {
         };
         tasks.spawn(reconciler.run(stop.clone()));
         tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
+        tasks.spawn(self.checkpointer.clone().run(stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),
+            self.checkpointer.clone(),
             settings.instance_id.clone(),
             settings.retention,
             stop.clone(),

@@ -3,6 +3,7 @@
 mod archive;
 mod audit;
 mod authenticator;
+mod checkpoints;
 mod clock;
 mod controls;
 mod leases;
@@ -23,6 +24,7 @@ pub use archive::{
 };
 pub use audit::{Act, AuditLog};
 pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
+pub use checkpoints::{Checkpoints, OldLinks, Roots, Witness};
 pub use clock::{Clock, Random, random_tail};
 pub use controls::{Controls, Pause, PauseScope, PauseScopeError};
 pub use leases::{Lease, Leases};

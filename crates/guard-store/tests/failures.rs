@@ -15,8 +15,9 @@ use chrono::TimeDelta;
 use guard_app::ports::{
     CommitOutcome, Ledger, NotificationRequest, Notifications, Retention, RuleStore,
 };
+use guard_audit::{GENESIS, link_hash};
 use guard_domain::{ChannelAddress, ChannelName, ContactName, TenantId};
-use guard_store::{GENESIS, NotificationSettings, Store, StoreSettings, link_hash};
+use guard_store::{NotificationSettings, Store, StoreSettings};
 use guard_testkit::contract::{World, channels, recorded};
 use guard_testkit::{FakeClock, SeededRandom, event_body};
 use sqlx::{Connection, Row, SqliteConnection};
@@ -214,22 +215,26 @@ async fn the_chain_is_verified_from_the_first_record_that_stays() {
     ended.commit(&batch, &terms).await.unwrap();
     ended.close().await;
     commit(4).await;
-    fixture.world.clock.advance(TimeDelta::days(3));
-    commit(3).await;
+    // A chain that is silent for longer does not go on.
+    for links in [1, 1, 3] {
+        fixture.world.clock.advance(TimeDelta::days(1));
+        commit(links).await;
+    }
     verify_chains(&fixture).await;
     let drop_old = async || {
         let kept = TimeDelta::days(2);
-        while fixture.world.store.drop_old(kept, 2).await.unwrap().more {}
+        let floor = fixture.world.store.floor(kept).await.unwrap();
+        while fixture.world.store.drop_old(floor, 2).await.unwrap().more {}
     };
     drop_old().await;
     let links = "SELECT count(*) FROM audit_links";
-    assert_eq!(fixture.count(links).await, 4, "the root, and three");
+    assert_eq!(fixture.count(links).await, 6, "the root, and five");
     verify_chains(&fixture).await;
     commit(1).await;
     fixture.world.clock.advance(TimeDelta::days(1));
     commit(1).await;
     drop_old().await;
-    assert_eq!(fixture.count(links).await, 6);
+    assert_eq!(fixture.count(links).await, 7);
     verify_chains(&fixture).await;
 }
 

@@ -4,6 +4,7 @@
 //! opens a fresh database.
 
 mod archive;
+mod checkpoints;
 mod leases;
 mod ledger;
 mod notifications;
@@ -20,9 +21,9 @@ use std::sync::Arc;
 
 use guard_app::RuleBook;
 use guard_app::ports::{
-    ApiKeys, Archive, AuditLog, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
-    IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox, PublishMode, Receipt,
-    Retention, RuleStore, random_tail,
+    ApiKeys, Archive, AuditLog, Checkpoints, ClaimRequest, Claimed, Clock, CommitOutcome,
+    CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox,
+    PublishMode, Receipt, Retention, RuleStore, random_tail,
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
@@ -30,6 +31,7 @@ use guard_policy::RuleSet;
 use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
 pub use archive::*;
+pub use checkpoints::*;
 pub use leases::*;
 pub use ledger::*;
 pub use notifications::*;
@@ -54,6 +56,7 @@ pub trait Storage:
     + ApiKeys
     + Leases
     + Retention
+    + Checkpoints
 {
 }
 impl<T> Storage for T where
@@ -67,6 +70,7 @@ impl<T> Storage for T where
         + ApiKeys
         + Leases
         + Retention
+        + Checkpoints
 {
 }
 
@@ -260,6 +264,9 @@ macro_rules! storage_contract {
             pages_are_stable
             lists_are_filtered
             the_audit_is_walked_in_order
+            the_heads_are_the_last_links
+            a_checkpoint_is_kept_once
+            what_is_about_to_go_is_known
             a_lease_has_one_holder
             a_lease_is_taken_over_when_it_has_ended
             a_released_lease_is_free_at_once

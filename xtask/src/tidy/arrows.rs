@@ -9,10 +9,14 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const ARROWS: &[(&str, &[&str])] = &[
     ("guard-domain", &[]),
     ("guard-policy", &["guard-domain"]),
-    ("guard-app", &["guard-domain", "guard-policy"]),
+    ("guard-audit", &[]),
+    (
+        "guard-app",
+        &["guard-audit", "guard-domain", "guard-policy"],
+    ),
     (
         "guard-store",
-        &["guard-app", "guard-domain", "guard-policy"],
+        &["guard-app", "guard-audit", "guard-domain", "guard-policy"],
     ),
     ("guard-n8n", &["guard-app", "guard-domain"]),
     ("guard-notify", &["guard-app", "guard-domain"]),
@@ -21,12 +25,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard-http", &["guard-app", "guard-domain"]),
     (
         "guard-testkit",
-        &["guard-app", "guard-domain", "guard-policy"],
+        &["guard-app", "guard-audit", "guard-domain", "guard-policy"],
     ),
     (
         "guard-server",
         &[
             "guard-app",
+            "guard-audit",
             "guard-domain",
             "guard-http",
             "guard-identity",
@@ -48,6 +53,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ),
     (
         "guard-policy",
+        &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
+    ),
+    (
+        "guard-audit",
         &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
     ),
     ("guard-app", &["sqlx", "axum", "reqwest", "redis"]),

@@ -54,6 +54,10 @@ impl Reader<'_> {
             ("server.header_timeout", settings.header_timeout),
             ("n8n.probe_interval", settings.n8n_probe_interval),
             ("n8n.reconcile_interval", settings.n8n_reconcile_interval),
+            (
+                "audit.checkpoint_interval",
+                settings.audit_checkpoint_interval,
+            ),
         ] {
             if duration.is_zero() {
                 self.refuse(name, "this cannot be 0");

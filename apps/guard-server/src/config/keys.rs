@@ -182,6 +182,19 @@ pub const KEYS: &[Key] = &[
         "90d",
         "how long events and audit records are kept; 2 days or more",
     ),
+    Key::unset(
+        "audit.signing_key",
+        "file of the Ed25519 key (PKCS#8, PEM) that signs the audit trail; made in data_dir if not set; the same for all instances on one database",
+    ),
+    key(
+        "audit.checkpoint_interval",
+        "10s",
+        "how often to sign what has been added to the audit trail",
+    ),
+    Key::unset(
+        "audit.checkpoint_file",
+        "file to which signatures of the audit trail are appended; audit-checkpoints.ndjson in data_dir if not set",
+    ),
     Key::unset("instance.id", "name of this instance; made up if not set"),
     Key::unset(
         "callback.secret",

@@ -257,6 +257,7 @@ impl Reader<'_> {
         let fields = self.fields();
         let max_age = self.delta("events.max_age");
         let retention = self.duration("retention");
+        let audit_checkpoint_interval = self.duration("audit.checkpoint_interval");
         let default_contact = self.optional("escalation.default_contact", ContactName::parse);
         let channels = self.channels();
         let contacts = default_contact
@@ -295,6 +296,12 @@ impl Reader<'_> {
             fields,
             max_age: max_age?,
             retention: retention?,
+            audit_signing_key: self.resolved.get("audit.signing_key").map(PathBuf::from),
+            audit_checkpoint_interval: audit_checkpoint_interval?,
+            audit_checkpoint_file: self
+                .resolved
+                .get("audit.checkpoint_file")
+                .map(PathBuf::from),
             instance_id: self.instance_id(),
             callback_secret: self.secret("callback.secret"),
             default_contact: default_contact?,

@@ -66,6 +66,9 @@ pub struct Settings {
     pub fields: FieldCatalogue,
     pub max_age: TimeDelta,
     pub retention: Duration,
+    pub audit_signing_key: Option<PathBuf>,
+    pub audit_checkpoint_interval: Duration,
+    pub audit_checkpoint_file: Option<PathBuf>,
     pub instance_id: String,
     pub callback_secret: Option<SecretString>,
     pub default_contact: ContactName,
@@ -135,6 +138,20 @@ impl Settings {
             contacts: self.contacts.clone(),
             fields: self.fields.clone(),
         }
+    }
+
+    /// The key that signs the audit trail.
+    #[must_use]
+    pub fn signing_key_file(&self) -> PathBuf {
+        let here = || self.data_dir.join("audit-signing-key.pem");
+        self.audit_signing_key.clone().unwrap_or_else(here)
+    }
+
+    /// Where signatures of the audit trail are kept besides the database.
+    #[must_use]
+    pub fn checkpoint_file(&self) -> PathBuf {
+        let here = || self.data_dir.join("audit-checkpoints.ndjson");
+        self.audit_checkpoint_file.clone().unwrap_or_else(here)
     }
 
     /// The address at which workflows reach this server, which listens on `address`.

@@ -10,6 +10,7 @@ fn help_and_wrong_use() {
         &["serve", "--help"],
         &["rules", "check", "--help"],
         &["demo", "--help"],
+        &["audit", "verify", "--help"],
     ] {
         let (code, out, _) = run(guard_server(folder.path()).args(arguments));
         assert_eq!(code, 0);

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod audit;
 mod command_line;
 mod crash;
 mod database_away;
