@@ -11,7 +11,10 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Says how a source stands. Of the several standings of a batch, the one with the least left says it for its class.
-pub(crate) fn say(headers: &mut HeaderMap, standings: impl Iterator<Item = RateStanding> + Clone) {
+pub(crate) fn say(
+    headers: &mut HeaderMap,
+    standings: &(impl Iterator<Item = RateStanding> + Clone),
+) {
     let (mut policy, mut left) = (String::new(), String::new());
     for class in [RateClass::Normal, RateClass::Critical] {
         let of_class = standings.clone().filter(|standing| standing.class == class);

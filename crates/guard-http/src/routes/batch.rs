@@ -88,7 +88,7 @@ async fn post_batch(
         Err(problem) => problem.rate(),
     });
     let mut headers = HeaderMap::new();
-    rate::say(&mut headers, rates);
+    rate::say(&mut headers, &rates);
     let items = outcomes.into_iter().enumerate();
     let items = items.map(|(index, outcome)| item(index, outcome, &context));
     let answer = BatchAnswer {

@@ -72,7 +72,7 @@ async fn post_event(
     let answer = api.intake.receive(&caller.principal, submission).await?;
     let mut response = Json(EventAnswer::from(&answer)).into_response();
     let headers = response.headers_mut();
-    rate::say(headers, answer.rate.iter().copied());
+    rate::say(headers, &answer.rate.iter().copied());
     if answer.replayed {
         headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
