@@ -50,7 +50,7 @@ impl Verify {
         match (&self.file, &settings) {
             (Some(file), _) => read_file(file, &mut verifier)?,
             (None, Some(settings)) => {
-                runtime()?.block_on(read_database(settings, &mut verifier))?
+                runtime()?.block_on(read_database(settings, &mut verifier))?;
             }
             (None, None) => {}
         }
