@@ -4,6 +4,7 @@ mod channels;
 mod check;
 mod contacts;
 mod keys;
+mod rates;
 mod reader;
 mod report;
 mod resolve;

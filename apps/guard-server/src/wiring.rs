@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::rule_source;
 use crate::system::SystemRandom;
-use adapters::{authenticator, metrics_handle, n8n_client};
+use adapters::{authenticator, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
 use housekeeping::{fold_metrics, keep_house, keep_up};
 pub use signing::signing_key;
@@ -202,6 +202,7 @@ pub async fn build(
             acknowledgements: acknowledgements.clone(),
             clock: clock.clone(),
             random: random.clone(),
+            rates: rate_gate(settings, &clock).await,
             settings: IntakeSettings {
                 event_types: settings.event_types.clone(),
                 ack_wait: settings.ack_wait,

@@ -42,6 +42,10 @@ pub const COMMIT_BATCH: &str = "neural_guard_commit_batch_events";
 pub const COMMIT_FAILURES: &str = "neural_guard_commit_failures_total";
 /// What was dropped because it is older than it is kept, by `what`: rows of a table, or days of it.
 pub const RETENTION_DROPPED: &str = "neural_guard_retention_dropped_total";
+/// Events that were refused because their source had sent too many, by `class`.
+pub const RATE_LIMITED: &str = "neural_guard_rate_limited_total";
+/// Requests that were counted in this process because Redis did not answer.
+pub const RATE_LIMITER_FALLBACKS: &str = "neural_guard_rate_limiter_fallbacks_total";
 
 /// The buckets of [`EVENT_DURATION`], in seconds: from 0.5 ms.
 pub const EVENT_DURATION_BUCKETS: [f64; 14] = [
@@ -95,6 +99,14 @@ pub fn describe() {
     describe_counter!(
         RETENTION_DROPPED,
         "Rows or days that were dropped for their age"
+    );
+    describe_counter!(
+        RATE_LIMITED,
+        "Events that were refused because their source had sent too many"
+    );
+    describe_counter!(
+        RATE_LIMITER_FALLBACKS,
+        "Requests that were counted in this process because Redis did not answer"
     );
 }
 

@@ -13,6 +13,7 @@ mod notifier;
 mod orders;
 mod outbox;
 mod playbooks;
+mod rate_limiter;
 mod retention;
 mod rules;
 mod storage;
@@ -46,6 +47,9 @@ pub use outbox::{
 pub use playbooks::{
     Answered, Delivery, DeliveryOutcome, MAX_ANSWER_BYTES, Playbooks, Presence, Reachability,
     RunStatus, Undone,
+};
+pub use rate_limiter::{
+    MAX_TRACKED_SOURCES, RateClass, RateDemand, RateGrant, RateLimiter, RateQuota, RateQuotaError,
 };
 pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard-n8n", &["guard-app", "guard-domain"]),
     ("guard-notify", &["guard-app", "guard-domain"]),
     ("guard-identity", &["guard-app", "guard-domain"]),
+    ("guard-redis", &["guard-app", "guard-domain"]),
     ("guard-http", &["guard-app", "guard-domain"]),
     (
         "guard-testkit",
@@ -37,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "guard-n8n",
             "guard-notify",
             "guard-policy",
+            "guard-redis",
             "guard-store",
         ],
     ),
@@ -57,12 +59,13 @@ const NEVER: &[(&str, &[&str])] = &[
         "guard-audit",
         &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
     ),
-    ("guard-app", &["sqlx", "axum", "reqwest"]),
+    ("guard-app", &["sqlx", "axum", "reqwest", "redis"]),
     ("guard-store", &["axum", "reqwest"]),
     ("guard-n8n", &["sqlx", "axum"]),
     ("guard-notify", &["sqlx", "axum"]),
     ("guard-identity", &["sqlx", "axum"]),
-    ("guard-http", &["sqlx", "reqwest"]),
+    ("guard-redis", &["sqlx", "axum", "reqwest"]),
+    ("guard-http", &["sqlx", "reqwest", "redis"]),
 ];
 
 /// Every arrow that is not drawn, and every crate that has none.

@@ -49,6 +49,7 @@ impl Reader<'_> {
         }
         for (name, duration) in [
             ("database.timeout", settings.database_timeout),
+            ("redis.timeout", settings.redis_timeout),
             ("n8n.timeout", settings.n8n_timeout),
             ("server.header_timeout", settings.header_timeout),
             ("n8n.probe_interval", settings.n8n_probe_interval),

@@ -104,9 +104,18 @@ pub const KEYS: &[Key] = &[
     key(
         "rate_limit.requests",
         "1000",
-        "requests per window and source",
+        "events per window and source, and as many critical ones; 0: no limit",
     ),
-    key("rate_limit.window", "60s", "the window of the rate limit"),
+    key(
+        "rate_limit.window",
+        "60s",
+        "the window of the rate limit, 1s to 1d",
+    ),
+    key(
+        "rate_limit.overrides",
+        "",
+        "limits of single sources, such as sentinel:5000 or acme/sentinel:5000",
+    ),
     key(
         "executor.ack_wait",
         "500ms",
@@ -224,15 +233,15 @@ pub const KEYS: &[Key] = &[
     Key::unset("redis.url", "rate limits shared by instances")
         .known_as("REDIS_URL")
         .secret(),
+    key(
+        "redis.timeout",
+        "50ms",
+        "how long a request waits for Redis before this instance counts for itself",
+    ),
     key("log.filter", "info", "what to log").known_as("RUST_LOG"),
     Key::unset("telemetry.otlp_endpoint", "where traces go")
         .known_as("OTEL_EXPORTER_OTLP_ENDPOINT"),
 ];
 
 /// Keys that are read and have no effect in this release.
-pub(crate) const WITHOUT_EFFECT: &[&str] = &[
-    "rate_limit.requests",
-    "rate_limit.window",
-    "redis.url",
-    "telemetry.otlp_endpoint",
-];
+pub(crate) const WITHOUT_EFFECT: &[&str] = &["telemetry.otlp_endpoint"];

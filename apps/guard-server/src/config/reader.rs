@@ -37,7 +37,7 @@ impl Reader<'_> {
     }
 
     /// A value that may be missing, read by `parse`.
-    fn optional<T, E: std::fmt::Display>(
+    pub(super) fn optional<T, E: std::fmt::Display>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -53,7 +53,7 @@ impl Reader<'_> {
         })
     }
 
-    fn duration(&mut self, name: &str) -> Option<Duration> {
+    pub(super) fn duration(&mut self, name: &str) -> Option<Duration> {
         self.optional(name, parse_duration)
     }
 
@@ -80,7 +80,7 @@ impl Reader<'_> {
         Some(text.to_owned().into())
     }
 
-    fn list(&self, name: &str) -> Vec<String> {
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
         let text = self.resolved.get(name).unwrap_or_default();
         let items = text
             .split(',')
@@ -241,8 +241,9 @@ impl Reader<'_> {
         let metrics_listen = self.address("metrics.listen");
         let database = self.database(&data_dir);
         let database_timeout = self.duration("database.timeout");
-        let rate_limit_requests = self.number("rate_limit.requests");
-        let rate_limit_window = self.duration("rate_limit.window");
+        let rate_limits = self.rate_limits();
+        let redis = self.redis();
+        let redis_timeout = self.duration("redis.timeout");
         let ack_wait = self.duration("executor.ack_wait");
         let lease = self.duration("executor.lease");
         let deadline = self.delta("executor.deadline");
@@ -276,8 +277,9 @@ impl Reader<'_> {
             database: database?,
             database_timeout: database_timeout?,
             rules_path: self.resolved.get("rules.path").map(PathBuf::from),
-            rate_limit_requests: rate_limit_requests?,
-            rate_limit_window: rate_limit_window?,
+            rate_limits: rate_limits?,
+            redis,
+            redis_timeout: redis_timeout?,
             ack_wait: ack_wait?,
             lease: lease?,
             deadline: deadline?,

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::bail;
 use chrono::TimeDelta;
-use guard_app::Catalogue;
 use guard_app::ports::ConfirmTimes;
+use guard_app::{Catalogue, RateLimits};
 use guard_domain::{Channel, ContactName, EventTypes};
 use guard_notify::ChannelSettings;
 use guard_policy::FieldCatalogue;
+use guard_redis::RedisAddress;
 use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
@@ -46,8 +47,9 @@ pub struct Settings {
     pub database: DatabaseUrl,
     pub database_timeout: Duration,
     pub rules_path: Option<PathBuf>,
-    pub rate_limit_requests: u32,
-    pub rate_limit_window: Duration,
+    pub rate_limits: RateLimits,
+    pub redis: Option<RedisAddress>,
+    pub redis_timeout: Duration,
     pub ack_wait: Duration,
     pub lease: Duration,
     pub deadline: TimeDelta,

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use guard_app::ports::{ApiKeys, Authenticator, Clock, Random};
-use guard_app::{Channels, metric};
+use guard_app::ports::{ApiKeys, Authenticator, Clock, Random, RateLimiter};
+use guard_app::{Channels, LocalRateLimiter, RateGate, metric};
 use guard_domain::ChannelAddress;
 use guard_identity::{KeyAuthenticator, StaticKey, generate_admin_key};
 use guard_n8n::{N8nClient, N8nSettings};
 use guard_notify::notifier;
+use guard_redis::RedisRateLimiter;
 use guard_store::{DatabaseClock, NotificationSettings, Store, StoreSettings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
@@ -115,6 +116,21 @@ pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow:
         timeout: settings.n8n_timeout,
     };
     Ok(N8nClient::new(n8n, clock.clone())?)
+}
+
+/// The limits of sources, counted in Redis if there is one.
+pub(super) async fn rate_gate(settings: &Settings, clock: &Arc<dyn Clock>) -> RateGate {
+    let local = Arc::new(LocalRateLimiter::new(clock.clone()));
+    let limiter: Arc<dyn RateLimiter> = match &settings.redis {
+        Some(address) => {
+            RedisRateLimiter::start(address.clone(), settings.redis_timeout, local).await
+        }
+        None => local,
+    };
+    RateGate {
+        limits: settings.rate_limits.clone(),
+        limiter,
+    }
 }
 
 /// The authenticator, and a generated administrator's key if nobody could come in otherwise.

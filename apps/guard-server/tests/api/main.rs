@@ -21,6 +21,7 @@ mod executions;
 mod harness;
 mod health;
 mod idempotency;
+mod limits;
 mod notifications;
 mod playbooks;
 #[path = "../process/receiver.rs"]

@@ -71,6 +71,7 @@ impl From<IntakeError> for Problem {
             IntakeError::BadKey | IntakeError::Rejected(_) => {
                 Self::invalid_field("", error.to_string())
             }
+            IntakeError::RateLimited(standing) => Self::rate_limited(&error.to_string(), standing),
             IntakeError::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
