@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands;
 use crate::config::Settings;
+use crate::key_commands::{self, KeysCommand};
 use crate::{demo, run};
 
 /// The automated security brain beside Sentinel: takes events in, decides by policy, has n8n run playbooks, and keeps the
@@ -37,6 +38,9 @@ enum Command {
     Migrate,
     /// Print the effective configuration, secrets masked, with where each value comes from
     CheckConfig,
+    /// Look after API keys, on the database itself: a server may be running on it
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Work with rule files
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -75,6 +79,7 @@ impl Cli {
             Command::Demo { once } => demo::run(once),
             Command::Migrate => commands::migrate(&Settings::load(config)?),
             Command::CheckConfig => commands::check_config(config),
+            Command::Keys(command) => key_commands::run(&Settings::load(config)?, command),
             Command::Rules(RulesCommand::Check { paths }) => {
                 commands::check_rules(&Settings::load(config)?, &paths)
             }

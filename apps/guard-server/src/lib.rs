@@ -13,6 +13,7 @@ pub mod system;
 pub mod wiring;
 
 mod commands;
+mod key_commands;
 
 /// The examples of the project's README are compiled and run.
 #[cfg(doctest)]

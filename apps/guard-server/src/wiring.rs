@@ -10,10 +10,11 @@ use std::time::Duration;
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
-    Dispatcher, DispatcherSettings, HealthService, IntakeService, IntakeSettings, OperatorService,
-    QueryService, Reconciler, Refusals, RuleBook, RuleManager,
+    Dispatcher, DispatcherSettings, HealthService, IntakeService, IntakeSettings, KeyService,
+    OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
 };
 use guard_http::Api;
+use guard_identity::{BearerAuthenticator, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::rule_source;
 use crate::system::SystemRandom;
-use adapters::{authenticator, metrics_handle, n8n_client};
+use adapters::{authenticator, first_key, metrics_handle, n8n_client};
 pub use adapters::{clock, make_data_folder, open_store};
 use housekeeping::{fold_metrics, keep_house, keep_up};
 
@@ -76,6 +77,8 @@ pub struct Guard {
     pub dispatcher: Arc<Dispatcher>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
+    /// Knows who is asking.
+    pub authenticator: Arc<BearerAuthenticator>,
     /// When which part stops.
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
@@ -174,8 +177,9 @@ pub async fn build(
         wake.clone(),
         stops.committer.clone(),
     );
-    let (authenticator, generated_key) =
-        authenticator(settings, store.clone(), &clock, random.as_ref()).await?;
+    let maker = Arc::new(RandomKeys(random.clone()));
+    let generated_key = first_key(settings, store.as_ref(), clock.as_ref(), maker.as_ref()).await?;
+    let authenticator = authenticator(settings, store.clone(), &clock, random.as_ref())?;
     let api = Arc::new(Api {
         intake: IntakeService {
             committer,
@@ -218,7 +222,12 @@ pub async fn build(
             clock: clock.clone(),
         },
         health: health.clone(),
-        authenticator,
+        keys: KeyService {
+            keys: store.clone(),
+            maker,
+            clock: clock.clone(),
+        },
+        authenticator: authenticator.clone(),
         metrics: metrics_handle()?,
         clock,
         random,
@@ -231,6 +240,7 @@ pub async fn build(
         rules,
         dispatcher,
         health,
+        authenticator,
         stops,
         generated_key,
         store,
@@ -288,6 +298,7 @@ impl Guard {
             every: settings.n8n_reconcile_interval,
         };
         tasks.spawn(reconciler.run(stop.clone()));
+        tasks.spawn(self.authenticator.clone().write_uses(stop.clone()));
         tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),

@@ -4,6 +4,7 @@
 //! opens a fresh database.
 
 mod archive;
+mod keys;
 mod leases;
 mod ledger;
 mod operators;
@@ -29,6 +30,7 @@ use guard_policy::RuleSet;
 use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
 pub use archive::*;
+pub use keys::*;
 pub use leases::*;
 pub use ledger::*;
 pub use operators::*;
@@ -236,6 +238,10 @@ macro_rules! storage_contract {
             rules_are_versions_in_revisions
             a_start_does_not_revert_and_an_operator_does
             the_first_key_is_the_only_one
+            a_key_is_kept_as_it_was_made
+            a_key_that_is_revoked_or_expired_is_not_found
+            keys_are_listed_by_tenant_and_page
+            the_last_use_of_a_key_is_noted
             a_callback_key_is_made_once
             pages_are_stable
             lists_are_filtered

@@ -21,5 +21,7 @@ mod executions;
 mod harness;
 mod health;
 mod idempotency;
+mod keys;
 mod playbooks;
 mod rules;
+mod tenants_apart;

@@ -11,6 +11,7 @@ mod command_line;
 mod crash;
 mod database_away;
 mod instances;
+mod keys;
 mod n8n;
 mod pooler;
 mod rolling;

@@ -2,7 +2,8 @@
 
 use guard_app::ports::{AuthError, StorageError};
 use guard_app::{
-    CallbackError, CommitError, IntakeError, OperateError, PreviewError, QueryError, RehearseError,
+    CallbackError, CommitError, IntakeError, KeyError, OperateError, PreviewError, QueryError,
+    RehearseError,
 };
 use guard_domain::{EventError, FieldError};
 use http::StatusCode;
@@ -85,7 +86,25 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::Refused => Self::unauthorized("the bearer token is not valid"),
+            AuthError::TooMany(wait) => {
+                let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                let seconds = u32::try_from(whole.max(1)).unwrap_or(u32::MAX);
+                let detail = format!("{error}; try again in {seconds} s");
+                Self::too_many("too-many-failed-logins", detail, seconds)
+            }
             AuthError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Invalid(errors) => Self::invalid(errors),
+            KeyError::OtherTenant => Self::forbidden(error.to_string()),
+            KeyError::NotFound => Self::not_found(error.to_string()),
+            KeyError::Query(error) => error.into(),
+            KeyError::Storage(error) => error.into(),
         }
     }
 }
