@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, the environment over it, and `.env` read at start.
 
 mod check;
+mod jwt;
 mod keys;
 mod reader;
 mod report;

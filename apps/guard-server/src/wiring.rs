@@ -14,7 +14,7 @@ use guard_app::{
     OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
 };
 use guard_http::Api;
-use guard_identity::{BearerAuthenticator, RandomKeys};
+use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
@@ -79,6 +79,7 @@ pub struct Guard {
     pub health: Arc<HealthService>,
     /// Knows who is asking.
     pub authenticator: Arc<BearerAuthenticator>,
+    jwks: Option<Arc<Jwks>>,
     /// When which part stops.
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
@@ -179,7 +180,7 @@ pub async fn build(
     );
     let maker = Arc::new(RandomKeys(random.clone()));
     let generated_key = first_key(settings, store.as_ref(), clock.as_ref(), maker.as_ref()).await?;
-    let authenticator = authenticator(settings, store.clone(), &clock, random.as_ref())?;
+    let (authenticator, jwks) = authenticator(settings, store.clone(), &clock, random.as_ref())?;
     let api = Arc::new(Api {
         intake: IntakeService {
             committer,
@@ -241,6 +242,7 @@ pub async fn build(
         dispatcher,
         health,
         authenticator,
+        jwks,
         stops,
         generated_key,
         store,
@@ -299,6 +301,9 @@ impl Guard {
         };
         tasks.spawn(reconciler.run(stop.clone()));
         tasks.spawn(self.authenticator.clone().write_uses(stop.clone()));
+        if let Some(jwks) = &self.jwks {
+            tasks.spawn(jwks.clone().follow(stop.clone()));
+        }
         tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),

@@ -79,9 +79,12 @@ impl KeyMaker for RandomKeys {
     }
 }
 
+/// What a key begins with.
+pub(crate) const KEY_PREFIX: &str = "ng_";
+
 /// The id inside a key.
 pub(crate) fn id_of(token: &str) -> Option<&str> {
-    let (id, secret) = token.strip_prefix("ng_")?.split_once('_')?;
+    let (id, secret) = token.strip_prefix(KEY_PREFIX)?.split_once('_')?;
     (!id.is_empty() && id.len() <= 64 && !secret.is_empty()).then_some(id)
 }
 

@@ -11,7 +11,9 @@ use metrics::counter;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::api_key::KEY_PREFIX;
 use crate::failures::{Failures, neighbourhood};
+use crate::jwt::{JwtVerifier, is_jwt};
 use crate::refusal::Refusal;
 use crate::static_key::StaticKey;
 use crate::stored_keys::StoredKeys;
@@ -21,10 +23,11 @@ const MAX_TOKEN: usize = 8 * 1024;
 /// How often to look whether there are uses of keys to write.
 const WRITE_USES: Duration = Duration::from_secs(5);
 
-/// Accepts keys from the environment and keys in the database.
+/// Accepts keys from the environment, keys in the database, and JWTs.
 pub struct BearerAuthenticator {
     static_keys: Vec<StaticKey>,
     stored: StoredKeys,
+    jwt: Option<JwtVerifier>,
     clock: Arc<dyn Clock>,
     failed: Failures<Option<IpAddr>>,
 }
@@ -35,12 +38,14 @@ impl BearerAuthenticator {
     pub fn new(
         static_keys: Vec<StaticKey>,
         stored: Arc<dyn ApiKeys>,
+        jwt: Option<JwtVerifier>,
         clock: Arc<dyn Clock>,
         random: &dyn Random,
     ) -> Self {
         Self {
             static_keys,
             stored: StoredKeys::new(stored, clock.clone(), random),
+            jwt,
             clock,
             failed: Failures::default(),
         }
@@ -71,9 +76,14 @@ impl BearerAuthenticator {
         }
         let sha256: [u8; 32] = Sha256::digest(token).into();
         let known = |key: &StaticKey| key.principal_of(&sha256).cloned();
-        match self.static_keys.iter().find_map(known) {
-            Some(principal) => Ok(principal),
-            None => self.stored.principal_of(token, peer).await,
+        if let Some(principal) = self.static_keys.iter().find_map(known) {
+            return Ok(principal);
+        }
+        match &self.jwt {
+            Some(jwt) if is_jwt(token) && !token.starts_with(KEY_PREFIX) => {
+                jwt.principal_of(token).await
+            }
+            _ => self.stored.principal_of(token, peer).await,
         }
     }
 }

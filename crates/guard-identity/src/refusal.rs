@@ -13,6 +13,12 @@ pub(crate) enum Refusal {
     UnknownKey,
     /// There is such a key, and its secret is another one.
     WrongSecret,
+    /// It has the form of a JWT, and is not signed by the key that is configured, or cannot be read.
+    Jwt,
+    /// It is a JWT whose time is over or has not come.
+    JwtTime,
+    /// It is a JWT of somebody else, or for somebody else.
+    JwtClaims,
     /// Too many secrets were tried at one key: come back after this.
     TooMany(Duration),
     /// It could not be checked.
@@ -26,6 +32,9 @@ impl Refusal {
             Self::Unknown => "unknown",
             Self::UnknownKey => "unknown_key",
             Self::WrongSecret => "wrong_secret",
+            Self::Jwt => "jwt",
+            Self::JwtTime => "jwt_time",
+            Self::JwtClaims => "jwt_claims",
             Self::TooMany(_) => "too_many",
             Self::Unavailable(_) => "unavailable",
         }

@@ -36,7 +36,7 @@ impl Reader<'_> {
     }
 
     /// A value that may be missing, read by `parse`.
-    fn optional<T, E: std::fmt::Display>(
+    pub(super) fn optional<T, E: std::fmt::Display>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -52,7 +52,7 @@ impl Reader<'_> {
         })
     }
 
-    fn duration(&mut self, name: &str) -> Option<Duration> {
+    pub(super) fn duration(&mut self, name: &str) -> Option<Duration> {
         self.optional(name, parse_duration)
     }
 
@@ -67,14 +67,14 @@ impl Reader<'_> {
         })
     }
 
-    fn url(&mut self, name: &str) -> Option<Url> {
+    pub(super) fn url(&mut self, name: &str) -> Option<Url> {
         self.optional(name, |text| match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
             _ => Err("this is not an address such as http://127.0.0.1:5678"),
         })
     }
 
-    fn secret(&self, name: &str) -> Option<SecretString> {
+    pub(super) fn secret(&self, name: &str) -> Option<SecretString> {
         let text = self.resolved.get(name).filter(|text| !text.is_empty())?;
         Some(text.to_owned().into())
     }
@@ -290,6 +290,7 @@ impl Reader<'_> {
             contacts: contacts?,
             api_key: self.secret("auth.api_key"),
             admin_key: self.secret("auth.admin_key"),
+            jwt: self.jwt(),
             log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),
         })
     }

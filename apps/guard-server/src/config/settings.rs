@@ -14,6 +14,7 @@ use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
 
+use super::jwt::JwtSettings;
 use super::reader::Reader;
 use super::resolve::{Resolved, load};
 
@@ -68,6 +69,7 @@ pub struct Settings {
     pub contacts: Vec<ContactName>,
     pub api_key: Option<SecretString>,
     pub admin_key: Option<SecretString>,
+    pub jwt: Option<JwtSettings>,
     pub log_filter: String,
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use guard_app::ports::{Actor, ApiKeys, Clock, KeyMaker, Random, Scope};
 use guard_app::{KeyOrder, metric};
 use guard_domain::TenantId;
-use guard_identity::{BearerAuthenticator, StaticKey};
+use guard_identity::{BearerAuthenticator, Jwks, StaticKey};
 use guard_n8n::{N8nClient, N8nSettings};
 use guard_store::{DatabaseClock, Store, StoreSettings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -86,13 +86,13 @@ pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow:
     Ok(N8nClient::new(n8n, clock.clone())?)
 }
 
-/// Knows who is asking.
+/// Knows who is asking, by keys that may have to be followed.
 pub(super) fn authenticator(
     settings: &Settings,
     store: Arc<Store>,
     clock: &Arc<dyn Clock>,
     random: &dyn Random,
-) -> anyhow::Result<Arc<BearerAuthenticator>> {
+) -> anyhow::Result<(Arc<BearerAuthenticator>, Option<Arc<Jwks>>)> {
     let mut static_keys = Vec::new();
     if let Some(key) = &settings.api_key {
         static_keys.push(StaticKey::api(key)?);
@@ -100,8 +100,13 @@ pub(super) fn authenticator(
     if let Some(key) = &settings.admin_key {
         static_keys.push(StaticKey::admin(key)?);
     }
-    let authenticator = BearerAuthenticator::new(static_keys, store, clock.clone(), random);
-    Ok(Arc::new(authenticator))
+    let jwt = settings.jwt.as_ref();
+    let (jwt, jwks) = match jwt.map(|jwt| jwt.verifier(clock)).transpose()? {
+        Some((verifier, jwks)) => (Some(verifier), jwks),
+        None => (None, None),
+    };
+    let authenticator = BearerAuthenticator::new(static_keys, store, jwt, clock.clone(), random);
+    Ok((Arc::new(authenticator), jwks))
 }
 
 /// An administrator's key, if nobody could come in otherwise.

@@ -67,7 +67,7 @@ impl World {
         let (keys, clock) = (Arc::new(Keys::default()), Arc::new(FakeClock::new()));
         let random = SeededRandom::default();
         let authenticator =
-            BearerAuthenticator::new(static_keys, keys.clone(), clock.clone(), &random);
+            BearerAuthenticator::new(static_keys, keys.clone(), None, clock.clone(), &random);
         Self {
             keys,
             clock,
