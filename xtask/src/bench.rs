@@ -1,5 +1,6 @@
 //! Measuring.
 
+mod audit;
 mod ingest;
 mod policy;
 
@@ -12,6 +13,8 @@ pub(crate) enum Bench {
     Policy(policy::Policy),
     /// The whole server: events per second and latencies, beside a bare handler that only inserts
     Ingest(ingest::Ingest),
+    /// The audit trail: seconds to verify an export of a million records
+    Audit(audit::Audit),
 }
 
 /// Runs a benchmark.
@@ -19,5 +22,6 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Policy(policy) => policy::run(policy),
         Bench::Ingest(ingest) => ingest::run(ingest),
+        Bench::Audit(audit) => audit::run(audit),
     }
 }

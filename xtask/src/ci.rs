@@ -6,6 +6,7 @@ use crate::debian;
 use crate::pgbouncer;
 use crate::postgres_server::{self, Durability, Server};
 use crate::process::{cargo, has_subcommand};
+use crate::redis_server;
 use crate::tidy;
 
 /// The version of cargo-deny that is installed if there is none.
@@ -33,6 +34,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
     // Some tests need a server that they may stop, whichever is configured.
     debian::install_unless(postgres_server::find_programs().is_some(), "postgresql")?;
     debian::install_unless(pgbouncer::find().is_some(), "pgbouncer")?;
+    debian::install_unless(redis_server::is_there(), "redis-server")?;
     let (_server, url) = postgres(Durability::None)?;
     let environment = [(postgres_server::VARIABLE, url.as_str())];
     cargo(&["test", "--workspace", "--doc"], &[])?;
@@ -83,9 +85,9 @@ pub(crate) fn all(without_tests: bool) -> anyhow::Result<()> {
                 "clippy",
                 "--workspace",
                 "--all-targets",
-                // Torture is compiled only with its faults.
+                // Torture is compiled only with its faults, the trial of the whole chain only when it is asked for.
                 "--features",
-                "guard-server/planted-faults",
+                "guard-server/planted-faults,guard-server/e2e",
                 "--",
                 "--deny",
                 "warnings",

@@ -21,6 +21,13 @@ mod pgbouncer;
 mod postgres_server;
 mod process;
 mod python;
+#[path = "../../crates/guard-testkit/src/redis_server.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "it belongs to the tests, which use all of it"
+)]
+mod redis_server;
 mod tidy;
 mod torture;
 

@@ -19,7 +19,7 @@ use clap::Subcommand;
 pub(crate) enum N8n {
     /// Write deploy/n8n/workflows out of xtask/src/n8n/playbooks
     Generate,
-    /// Install n8n 2.8.4 with npm: about five minutes and 2.3 GB, once. It needs Node 20, and goes to `$NEURAL_GUARD_N8N_DIR`,
+    /// Install n8n 2.8.4 with npm: five to fifteen minutes and 2.3 GB, once. It needs Node 20, and goes to `$NEURAL_GUARD_N8N_DIR`,
     /// else to neural-guard/n8n-2.8.4 in the user's cache folder
     Install,
     /// Start n8n on the loopback interface with the credentials and playbooks in it, and print what the guard needs to know.

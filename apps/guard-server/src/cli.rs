@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands;
 use crate::config::Settings;
 use crate::key_commands::{self, KeysCommand};
-use crate::{demo, run};
+use crate::{audit, commands, contacts, demo, run};
 
 /// The automated security brain beside Sentinel: takes events in, decides by policy, has n8n run playbooks, and keeps the
 /// proof.
@@ -44,6 +43,21 @@ enum Command {
     /// Work with rule files
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Prove the audit trail, and take it elsewhere
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Work with the contacts of the configuration
+    #[command(subcommand)]
+    Contacts(ContactsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ContactsCommand {
+    /// Send a test message over each channel of a contact, and say what came of it; exit code 1 if one was not sent
+    Test {
+        /// The contact
+        name: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +81,16 @@ enum RulesCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Say whether anything in the audit trail was changed, removed, reordered or put in, and where; exit code 1 if so
+    Verify(audit::Verify),
+    /// Write the audit trail out, so that it can be verified elsewhere or read by other tools
+    Export(audit::Export),
+    /// Show the public key by which the audit trail is verified
+    Key,
+}
+
 impl Cli {
     /// Does what the command line says.
     ///
@@ -80,6 +104,9 @@ impl Cli {
             Command::Migrate => commands::migrate(&Settings::load(config)?),
             Command::CheckConfig => commands::check_config(config),
             Command::Keys(command) => key_commands::run(&Settings::load(config)?, command),
+            Command::Contacts(ContactsCommand::Test { name }) => {
+                contacts::test(&Settings::load(config)?, &name)
+            }
             Command::Rules(RulesCommand::Check { paths }) => {
                 commands::check_rules(&Settings::load(config)?, &paths)
             }
@@ -87,6 +114,9 @@ impl Cli {
                 commands::test_rules(&Settings::load(config)?, &paths)
             }
             Command::Rules(RulesCommand::Init { folder }) => commands::init_rules(&folder),
+            Command::Audit(AuditCommand::Verify(verify)) => verify.run(config),
+            Command::Audit(AuditCommand::Export(export)) => export.run(&Settings::load(config)?),
+            Command::Audit(AuditCommand::Key) => audit::show_key(&Settings::load(config)?),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The configuration: one TOML file, the environment over it, and `.env` read at start.
 
+mod channels;
 mod check;
+mod contacts;
 mod jwt;
 mod keys;
+mod rates;
 mod reader;
 mod report;
 mod resolve;

@@ -12,7 +12,9 @@ pub mod run;
 pub mod system;
 pub mod wiring;
 
+mod audit;
 mod commands;
+mod contacts;
 mod key_commands;
 
 /// The examples of the project's README are compiled and run.

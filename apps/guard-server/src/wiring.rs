@@ -2,6 +2,7 @@
 
 mod adapters;
 mod housekeeping;
+mod signing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
-    Acknowledgements, Breakers, CallbackService, CallbackTokens, Committer, CommitterSettings,
-    Dispatcher, DispatcherSettings, HealthService, IntakeService, IntakeSettings, KeyService,
-    OperatorService, QueryService, Reconciler, Refusals, RuleBook, RuleManager,
+    Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
+    CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
+    IntakeService, IntakeSettings, KeyService, OperatorService, QueryService, Reconciler, Refusals,
+    RuleBook, RuleManager,
 };
 use guard_http::Api;
 use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
@@ -25,9 +27,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::rule_source;
 use crate::system::SystemRandom;
-use adapters::{authenticator, first_key, metrics_handle, n8n_client};
+use adapters::{authenticator, first_key, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
 use housekeeping::{fold_metrics, keep_house, keep_up};
+pub use signing::signing_key;
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -75,11 +78,15 @@ pub struct Guard {
     pub rules: Arc<RuleManager>,
     /// Delivers executions.
     pub dispatcher: Arc<Dispatcher>,
+    /// Sends escalations.
+    pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
     /// Knows who is asking.
     pub authenticator: Arc<BearerAuthenticator>,
     jwks: Option<Arc<Jwks>>,
+    /// Signs the audit trail.
+    pub checkpointer: Arc<Checkpointer>,
     /// When which part stops.
     pub stops: Stops,
     /// The administrator's key, if one was just generated.
@@ -155,6 +162,18 @@ pub async fn build(
             default_contact: settings.default_contact.clone(),
         },
     });
+    let courier = Arc::new(Courier {
+        notifications: store.clone(),
+        channels: adapters::channels(settings, &clock)?,
+        clock: clock.clone(),
+        random: random.clone(),
+        settings: CourierSettings {
+            instance: settings.instance_id.clone(),
+            repeat_after: settings.repeat_after,
+            poll: POLL,
+            drain: DRAIN,
+        },
+    });
     let health = Arc::new(HealthService::new(
         store.clone(),
         book.clone(),
@@ -188,6 +207,7 @@ pub async fn build(
             acknowledgements: acknowledgements.clone(),
             clock: clock.clone(),
             random: random.clone(),
+            rates: rate_gate(settings, &clock).await,
             settings: IntakeSettings {
                 event_types: settings.event_types.clone(),
                 ack_wait: settings.ack_wait,
@@ -234,15 +254,18 @@ pub async fn build(
         random,
         instance: settings.instance_id.clone(),
     });
+    let checkpointer = signing::checkpointer(settings, &store, &health.clock)?;
     let mut running = JoinSet::new();
     running.spawn(committing);
     Ok(Guard {
         api,
         rules,
         dispatcher,
+        courier,
         health,
         authenticator,
         jwks,
+        checkpointer,
         stops,
         generated_key,
         store,
@@ -285,6 +308,7 @@ impl Guard {
         let mut tasks = JoinSet::new();
         let stop = &self.stops.background;
         tasks.spawn(self.dispatcher.clone().run(stop.clone()));
+        tasks.spawn(self.courier.clone().run(stop.clone()));
         let (health, every, stopped) = (
             self.health.clone(),
             settings.n8n_probe_interval,
@@ -305,8 +329,10 @@ impl Guard {
             tasks.spawn(jwks.clone().follow(stop.clone()));
         }
         tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
+        tasks.spawn(self.checkpointer.clone().run(stop.clone()));
         tasks.spawn(keep_house(
             self.store.clone(),
+            self.checkpointer.clone(),
             settings.instance_id.clone(),
             settings.retention,
             stop.clone(),

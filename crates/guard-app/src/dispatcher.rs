@@ -1,13 +1,12 @@
 //! Delivering executions.
 
 mod feed;
-mod in_flight;
 mod judge;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_domain::{ContactName, Event};
+use guard_domain::{ContactName, Event, PlaybookName};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -15,12 +14,12 @@ use crate::acknowledgements::Acknowledgements;
 use crate::breaker::Breakers;
 use crate::callback_token::CallbackTokens;
 use crate::escalate::announce;
+use crate::in_flight::InFlight;
 use crate::metric;
 use crate::ports::{
     AttemptReport, ClaimRequest, Claimed, Clock, ConfirmTimes, Delivery, Outbox, Playbooks, Random,
     Settled, StorageError,
 };
-use in_flight::InFlight;
 
 /// Executions that one round ends for lack of time, at most.
 const EXPIRE_LIMIT: u32 = 100;
@@ -74,7 +73,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Delivers until `stop` is cancelled, then lets deliveries under way end.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut in_flight = InFlight::default();
+        let mut in_flight = InFlight::<PlaybookName>::default();
         while !stop.is_cancelled() {
             if let Err(error) = self.round(&mut in_flight).await {
                 tracing::warn!(
@@ -93,21 +92,17 @@ impl Dispatcher {
                 () = tokio::time::sleep(self.settings.poll) => {}
             }
         }
-        let drained = async {
-            while !in_flight.tasks.is_empty() {
-                in_flight.next_end().await;
-            }
-        };
-        if tokio::time::timeout(self.settings.drain, drained)
-            .await
-            .is_err()
-        {
+        let drained = tokio::time::timeout(self.settings.drain, in_flight.drain());
+        if drained.await.is_err() {
             tracing::warn!("deliveries are still under way; another start takes them over");
         }
     }
 
     /// Ends what ran out of time, and begins deliveries while there is room and work.
-    async fn round(self: &Arc<Self>, in_flight: &mut InFlight) -> Result<(), StorageError> {
+    async fn round(
+        self: &Arc<Self>,
+        in_flight: &mut InFlight<PlaybookName>,
+    ) -> Result<(), StorageError> {
         let now = self.clock.now();
         metric::level(metric::BREAKERS_OPEN, self.breakers.report(now).len());
         if self.outbox.next_due().await?.is_none_or(|due| due > now) {
@@ -135,9 +130,7 @@ impl Dispatcher {
             };
             let playbook = claimed.execution.playbook.clone();
             self.breakers.begin(&playbook);
-            let delivery = self.clone().deliver(claimed);
-            let id = in_flight.tasks.spawn(delivery).id();
-            in_flight.playbooks.insert(id, playbook);
+            in_flight.begin(playbook, self.clone().deliver(claimed));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metric;
-use crate::ports::{Dropped, Lease, Leases, Ledger, Retention, StorageError};
+use crate::ports::{Dropped, Lease, Leases, Ledger, Retention, Roots, StorageError};
 
 /// The name of the lease.
 const JOB: &str = "housekeeping";
@@ -34,6 +34,8 @@ pub struct Housekeeper {
     pub ledger: Arc<dyn Ledger>,
     /// Events and what belongs to them.
     pub retention: Arc<dyn Retention>,
+    /// Signs from where on the audit trail is verified.
+    pub roots: Arc<dyn Roots>,
     /// This instance.
     pub instance: String,
     /// How long events are kept.
@@ -132,10 +134,13 @@ impl Housekeeper {
         tenure: &mut Option<Tenure>,
         stop: &CancellationToken,
     ) -> Result<bool, StorageError> {
+        let floor = self.retention.floor(self.kept).await?;
+        // What is gone before that is signed would be missing.
+        self.roots.sign_roots(floor).await?;
         let mut all = Dropped::default();
         loop {
             let begun = Instant::now();
-            let step = self.retention.drop_old(self.kept, ROWS_AT_ONCE).await;
+            let step = self.retention.drop_old(floor, ROWS_AT_ONCE).await;
             let more = matches!(&step, Ok(step) if step.more);
             if let Ok(step) = &step {
                 for (what, count) in &step.counts {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use guard_domain::{DecisionKind, Event, EventError, EventId, EventTypes, ExecutionState};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -14,6 +15,7 @@ use crate::metric;
 use crate::ports::{
     Clock, CommitOutcome, IdempotencyKey, Intake, Origin, Principal, Random, Receipt, random_tail,
 };
+use crate::rate_limits::{RateGate, RateStanding};
 use crate::rule_book::RuleBook;
 
 /// The longest idempotency key, in characters.
@@ -37,6 +39,8 @@ pub struct Answer {
     pub receipt: Receipt,
     /// Whether the same request was answered before.
     pub replayed: bool,
+    /// How the source stands; `None` if it is not limited.
+    pub rate: Option<RateStanding>,
 }
 
 impl Answer {
@@ -69,6 +73,9 @@ pub enum IntakeError {
     /// The key is empty, too long or holds a NUL.
     #[error("an idempotency key has 1 to {MAX_KEY} characters and no NUL")]
     BadKey,
+    /// The source has sent too many events.
+    #[error("the source has sent its {} {} events of {:?}", .0.quota.requests(), .0.class.as_str(), .0.quota.window())]
+    RateLimited(RateStanding),
     /// The key was used with another body.
     #[error("the idempotency key was used before with another body")]
     KeyReused,
@@ -101,15 +108,28 @@ pub struct IntakeService {
     pub clock: Arc<dyn Clock>,
     /// Randomness for ids.
     pub random: Arc<dyn Random>,
+    /// How many events each source may send.
+    pub rates: RateGate,
     /// How events are taken in.
     pub settings: IntakeSettings,
     /// Cancelled when the server stops: nobody is kept waiting then.
     pub stop: CancellationToken,
 }
 
+/// An event that was read.
+struct Read {
+    begun: Instant,
+    received_at: DateTime<Utc>,
+    event: Event,
+    key: Option<IdempotencyKey>,
+    origin: Origin,
+    rate: Option<RateStanding>,
+}
+
 /// An event that waits for its commit.
 struct TakenIn {
     begun: Instant,
+    rate: Option<RateStanding>,
     pending: Pending,
     waiting: Option<Waiting>,
     ack_wait: Duration,
@@ -125,9 +145,11 @@ impl IntakeService {
         principal: &Principal,
         submission: Submission,
     ) -> Result<Answer, IntakeError> {
-        let taken = self
-            .take_in(principal, submission, self.settings.ack_wait)
-            .await?;
+        let mut read = self.read(submission)?;
+        let admission = self.rates.admit(&principal.tenant, &read.event).await;
+        read.rate = admission.map_err(IntakeError::RateLimited)?;
+        let ack_wait = self.settings.ack_wait;
+        let taken = self.take_in(principal, read, ack_wait).await?;
         self.answer(taken).await
     }
 
@@ -137,9 +159,24 @@ impl IntakeService {
         principal: &Principal,
         submissions: Vec<Submission>,
     ) -> Vec<Result<Answer, IntakeError>> {
-        let mut taken = Vec::with_capacity(submissions.len());
-        for submission in submissions {
-            taken.push(self.take_in(principal, submission, Duration::ZERO).await);
+        let read: Vec<_> = submissions
+            .into_iter()
+            .map(|submission| self.read(submission))
+            .collect();
+        let events = read
+            .iter()
+            .map(|read| read.as_ref().ok().map(|read| &read.event));
+        let admissions = self.rates.admit_all(&principal.tenant, events).await;
+        let mut taken = Vec::with_capacity(read.len());
+        for (read, admission) in read.into_iter().zip(admissions) {
+            let read = read.and_then(|read| {
+                let rate = admission.map_err(IntakeError::RateLimited)?;
+                Ok(Read { rate, ..read })
+            });
+            taken.push(match read {
+                Ok(read) => self.take_in(principal, read, Duration::ZERO).await,
+                Err(error) => Err(error),
+            });
         }
         let mut answers = Vec::with_capacity(taken.len());
         for taken in taken {
@@ -151,15 +188,31 @@ impl IntakeService {
         answers
     }
 
+    /// Reads an event. What is none has no source, and is not counted.
+    fn read(&self, submission: Submission) -> Result<Read, IntakeError> {
+        let begun = Instant::now();
+        let received_at = self.clock.now();
+        let event = Event::parse(&submission.body, &self.settings.event_types, received_at)?;
+        let key = key_of(&event, submission.key, &submission.body)?;
+        Ok(Read {
+            begun,
+            received_at,
+            event,
+            key,
+            origin: submission.origin,
+            rate: None,
+        })
+    }
+
     /// Evaluates an event and hands it to the committer.
     async fn take_in(
         &self,
         principal: &Principal,
-        submission: Submission,
+        read: Read,
         ack_wait: Duration,
     ) -> Result<TakenIn, IntakeError> {
-        let begun = Instant::now();
-        let intake = self.evaluate(principal, submission)?;
+        let (begun, rate) = (read.begun, read.rate);
+        let intake = self.evaluate(principal, read)?;
         metric::count(
             metric::EVENTS_RECEIVED,
             "event_type",
@@ -170,6 +223,7 @@ impl IntakeService {
         let pending = self.committer.enqueue(intake).await?;
         Ok(TakenIn {
             begun,
+            rate,
             pending,
             waiting,
             ack_wait,
@@ -184,10 +238,12 @@ impl IntakeService {
             CommitOutcome::Recorded(receipt) => Answer {
                 receipt,
                 replayed: false,
+                rate: taken.rate,
             },
             CommitOutcome::Replayed(receipt) => Answer {
                 receipt,
                 replayed: true,
+                rate: taken.rate,
             },
             CommitOutcome::KeyReused => return Err(IntakeError::KeyReused),
             CommitOutcome::Rejected(detail) => return Err(IntakeError::Rejected(detail)),
@@ -202,14 +258,14 @@ impl IntakeService {
         Ok(answer)
     }
 
-    fn evaluate(
-        &self,
-        principal: &Principal,
-        submission: Submission,
-    ) -> Result<Intake, IntakeError> {
-        let received_at = self.clock.now();
-        let event = Event::parse(&submission.body, &self.settings.event_types, received_at)?;
-        let key = key_of(&event, submission.key, &submission.body)?;
+    fn evaluate(&self, principal: &Principal, read: Read) -> Result<Intake, IntakeError> {
+        let Read {
+            received_at,
+            event,
+            key,
+            origin,
+            ..
+        } = read;
         let rules = self.rules.current(&principal.tenant);
         let evaluation = rules.evaluate(event.body()).map_err(|malformed| {
             EventError::Invalid(vec![guard_domain::FieldError::new(
@@ -225,7 +281,7 @@ impl IntakeService {
             key,
             rules,
             evaluation,
-            origin: submission.origin,
+            origin,
         })
     }
 

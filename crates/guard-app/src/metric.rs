@@ -1,5 +1,6 @@
 //! The names of the metrics, and what they count.
 
+use guard_domain::ChannelType;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 /// Events taken in, by `event_type`.
@@ -16,6 +17,11 @@ pub const DECISIONS: &str = "neural_guard_decisions_total";
 pub const REFUSED: &str = "neural_guard_requests_refused_total";
 /// Escalations raised, by `reason`.
 pub const ESCALATIONS: &str = "neural_guard_escalations_total";
+/// Attempts to send a notification and those that were not sent, by `channel_type` and `outcome`: `sent`, `retry`,
+/// `repeated`, `dead`.
+pub const NOTIFICATIONS: &str = "neural_guard_notifications_total";
+/// Notifications in the database that are queued or being sent.
+pub const NOTIFICATIONS_OPEN: &str = "neural_guard_notifications_open";
 /// Deliveries attempted, by `playbook` and `outcome`.
 pub const DELIVERIES: &str = "neural_guard_deliveries_total";
 /// Executions that ended, by `playbook` and `state`.
@@ -38,6 +44,10 @@ pub const COMMIT_BATCH: &str = "neural_guard_commit_batch_events";
 pub const COMMIT_FAILURES: &str = "neural_guard_commit_failures_total";
 /// What was dropped because it is older than it is kept, by `what`: rows of a table, or days of it.
 pub const RETENTION_DROPPED: &str = "neural_guard_retention_dropped_total";
+/// Events that were refused because their source had sent too many, by `class`.
+pub const RATE_LIMITED: &str = "neural_guard_rate_limited_total";
+/// Requests that were counted in this process because Redis did not answer.
+pub const RATE_LIMITER_FALLBACKS: &str = "neural_guard_rate_limiter_fallbacks_total";
 
 /// The buckets of [`EVENT_DURATION`], in seconds: from 0.5 ms.
 pub const EVENT_DURATION_BUCKETS: [f64; 14] = [
@@ -62,6 +72,11 @@ pub fn describe() {
     describe_counter!(DECISIONS, "Decisions on record");
     describe_counter!(REFUSED, "Requests that were refused");
     describe_counter!(ESCALATIONS, "Escalations raised");
+    describe_counter!(NOTIFICATIONS, "Notifications, by what came of them");
+    describe_gauge!(
+        NOTIFICATIONS_OPEN,
+        "Notifications that are queued or being sent"
+    );
     describe_counter!(DELIVERIES, "Deliveries attempted");
     describe_counter!(EXECUTIONS_ENDED, "Executions that ended");
     describe_histogram!(
@@ -88,6 +103,14 @@ pub fn describe() {
         RETENTION_DROPPED,
         "Rows or days that were dropped for their age"
     );
+    describe_counter!(
+        RATE_LIMITED,
+        "Events that were refused because their source had sent too many"
+    );
+    describe_counter!(
+        RATE_LIMITER_FALLBACKS,
+        "Requests that were counted in this process because Redis did not answer"
+    );
 }
 
 /// Counts one more.
@@ -103,6 +126,12 @@ pub(crate) fn add(name: &'static str, label: &'static str, value: &'static str, 
 /// Counts one more, by two labels.
 pub(crate) fn count_by(name: &'static str, playbook: &str, label: &'static str, value: &str) {
     counter!(name, "playbook" => playbook.to_owned(), label => value.to_owned()).increment(1);
+}
+
+/// Counts what came of a notification.
+pub(crate) fn count_notification(channel_type: ChannelType, outcome: &'static str) {
+    counter!(NOTIFICATIONS, "channel_type" => channel_type.as_str(), "outcome" => outcome)
+        .increment(1);
 }
 
 /// Notes how long something took, in seconds.

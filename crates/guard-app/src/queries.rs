@@ -5,13 +5,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
-use guard_domain::{Escalation, EventId, Execution, ExecutionId, TenantId};
+use guard_domain::{EventId, Execution, ExecutionId, TenantId};
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::ports::{
-    Archive, AuditFilter, AuditPosition, AuditRecord, Clock, EscalationFilter, EventFilter,
-    EventRecord, ExecutionDetail, ExecutionFilter, IdPage, StorageError,
+    Archive, AuditFilter, AuditPosition, AuditRecord, Clock, EscalationFilter, EscalationRecord,
+    EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage, StorageError,
 };
 
 /// The largest page.
@@ -227,14 +227,14 @@ impl QueryService {
         tenant: &TenantId,
         mut filter: EscalationFilter,
         query: &PageQuery,
-    ) -> Result<Page<Escalation>, QueryError> {
+    ) -> Result<Page<EscalationRecord>, QueryError> {
         let bounds = self.bounds(query, filter.since)?;
         filter.since = Some(bounds.since);
         let items = self
             .archive
             .escalations(tenant, &filter, bounds.page)
             .await?;
-        Ok(bounds.page_of(items, |escalation| escalation.id.as_uuid()))
+        Ok(bounds.page_of(items, |record| record.escalation.id.as_uuid()))
     }
 
     /// Audit records, newest first, of the last 24 hours unless the filter says otherwise.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ports::Random;
 
@@ -12,6 +12,8 @@ const BASE: Duration = Duration::from_millis(500);
 const CAP: Duration = Duration::from_secs(60);
 /// The shortest delay.
 const FLOOR: Duration = Duration::from_millis(50);
+/// The longest wait that the other side can ask for.
+const MAX_ASKED: Duration = Duration::from_secs(3600);
 
 /// How long to wait after a failed attempt: exponential backoff with full jitter, from 50 ms up to 60 s, and at least
 /// what the other side asked for.
@@ -25,6 +27,17 @@ pub(crate) fn delay(attempt: u32, asked: Option<Duration>, random: &dyn Random) 
     let jittered = Duration::from_millis(draw).max(FLOOR);
     let chosen = jittered.max(asked.unwrap_or_default());
     TimeDelta::from_std(chosen).unwrap_or(TimeDelta::MAX)
+}
+
+/// The wait of a `Retry-After` header: seconds, or a date to be seen from `now`. At most an hour.
+#[must_use]
+pub fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let seconds = value.trim().parse::<u64>().map(Duration::from_secs).ok();
+    let date = || {
+        let date = DateTime::parse_from_rfc2822(value.trim()).ok()?;
+        (date.to_utc() - now).to_std().ok()
+    };
+    seconds.or_else(date).map(|wait| wait.min(MAX_ASKED))
 }
 
 #[cfg(test)]
@@ -53,5 +66,15 @@ mod tests {
         assert_eq!(delay(u32::MAX, None, &Always(59_999)).num_seconds(), 59);
         let asked = Some(Duration::from_secs(7));
         assert_eq!(delay(1, asked, &Always(3)).num_seconds(), 7);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        let at = |value| retry_after(value, DateTime::UNIX_EPOCH).map(|wait| wait.as_secs());
+        assert_eq!(at("7"), Some(7));
+        assert_eq!(at("Thu, 01 Jan 1970 00:00:30 GMT"), Some(30));
+        assert_eq!(at("99999999"), Some(3600));
+        assert_eq!(at("soon"), None);
+        assert_eq!(at("-5"), None);
     }
 }

@@ -19,6 +19,8 @@ crate::words::words! {
         Stale => "stale",
         /// A playbook's params could not be rendered from the event.
         RenderingFailed => "rendering_failed",
+        /// Somebody tries the channels of a contact; never on record.
+        Test => "test",
     }
 }
 

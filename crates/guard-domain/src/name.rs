@@ -90,6 +90,10 @@ slug!(
     /// The name of someone to escalate to, as configured.
     ContactName
 );
+slug!(
+    /// The name of a channel, unique within its contact.
+    ChannelName
+);
 
 impl TenantId {
     /// The tenant of whoever names none.

@@ -4,6 +4,7 @@ mod auth;
 mod body;
 mod context;
 mod problem;
+mod rate;
 mod router;
 mod routes;
 mod serve;

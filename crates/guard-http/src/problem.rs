@@ -4,12 +4,15 @@ mod convert;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use guard_app::RateStanding;
 use guard_domain::FieldError;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::rate;
 
 /// The media type of problems.
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -36,7 +39,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<WrongField>,
     #[serde(skip)]
-    retry_after: Option<u32>,
+    retry_after: Option<u64>,
+    #[serde(skip)]
+    rate: Option<RateStanding>,
 }
 
 /// A field that is wrong.
@@ -73,6 +78,7 @@ impl Problem {
             instance: None,
             errors: Vec::new(),
             retry_after: None,
+            rate: None,
         }
     }
 
@@ -164,7 +170,7 @@ impl Problem {
     }
 
     /// Too much at once: come back after some seconds.
-    fn too_many(slug: &str, detail: impl Into<String>, retry_after: u32) -> Self {
+    fn too_many(slug: &str, detail: impl Into<String>, retry_after: u64) -> Self {
         let (status, title) = (StatusCode::TOO_MANY_REQUESTS, "Too many requests");
         Self {
             retry_after: Some(retry_after),
@@ -172,12 +178,29 @@ impl Problem {
         }
     }
 
-    fn unavailable(slug: &str, detail: impl Into<String>, retry_after: u32) -> Self {
+    fn unavailable(slug: &str, detail: impl Into<String>, retry_after: u64) -> Self {
         let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable");
         Self {
             retry_after: Some(retry_after),
             ..Self::new(status, slug, title, detail)
         }
+    }
+
+    /// A source has sent too many events.
+    fn rate_limited(why: &str, standing: RateStanding) -> Self {
+        let seconds = rate::seconds(standing.grant.retry_after);
+        let detail = format!("{why}; try again in {seconds} s");
+        let (status, title) = (StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+        Self {
+            retry_after: Some(seconds),
+            rate: Some(standing),
+            ..Self::new(status, "rate-limited", title, detail)
+        }
+    }
+
+    /// How the source stands that has sent too many events.
+    pub(crate) const fn rate(&self) -> Option<RateStanding> {
+        self.rate
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
@@ -200,6 +223,7 @@ impl Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        rate::say(headers, &self.rate.iter().copied());
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -1,6 +1,7 @@
 //! What goes over the wire. These types are the contract; the domain may change behind them.
 
 mod audit;
+mod escalation;
 mod event;
 mod execution;
 mod health;
@@ -13,10 +14,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub(crate) use audit::AuditRecordBody;
+pub(crate) use escalation::EscalationBody;
 pub(crate) use event::{BatchAnswer, BatchItem, EventAnswer, EventDocument};
-pub(crate) use execution::{
-    CallbackAnswer, EscalationBody, ExecutionBody, ExecutionDetailBody, PauseBody,
-};
+pub(crate) use execution::{CallbackAnswer, ExecutionBody, ExecutionDetailBody, PauseBody};
 pub(crate) use health::HealthBody;
 pub(crate) use key::{IssuedKeyBody, KeyBody};
 pub(crate) use rule::{EvaluationBody, RuleBody, RuleList};

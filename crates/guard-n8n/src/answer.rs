@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use guard_app::ports::DeliveryOutcome;
 
-/// The longest wait that a `Retry-After` can ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// How much of an answer goes into a sentence, in characters.
 const MAX_QUOTE: usize = 200;
 
@@ -96,31 +94,5 @@ impl Answer {
             .take(MAX_QUOTE)
             .collect();
         format!("n8n answered {} `{quote}`: {meaning}", self.status)
-    }
-}
-
-/// The wait of a `Retry-After` header: seconds, or a date to be seen from `now`. At most an hour.
-pub(crate) fn retry_after(value: &str, now: chrono::DateTime<chrono::Utc>) -> Option<Duration> {
-    let seconds = value.trim().parse::<u64>().map(Duration::from_secs).ok();
-    let date = || {
-        let date = chrono::DateTime::parse_from_rfc2822(value.trim()).ok()?;
-        (date.to_utc() - now).to_std().ok()
-    };
-    seconds.or_else(date).map(|wait| wait.min(MAX_RETRY_AFTER))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use chrono::DateTime;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_and_bounded() {
-        let at = |value| retry_after(value, DateTime::UNIX_EPOCH).map(|wait| wait.as_secs());
-        assert_eq!(at("7"), Some(7));
-        assert_eq!(at("Thu, 01 Jan 1970 00:00:30 GMT"), Some(30));
-        assert_eq!(at("99999999"), Some(3600));
-        assert_eq!(at("soon"), None);
-        assert_eq!(at("-5"), None);
     }
 }

@@ -8,6 +8,7 @@ use guard_app::ports::{
     Answered, Clock, Delivery, DeliveryOutcome, MAX_ANSWER_BYTES, Playbooks, Presence,
     Reachability, RunStatus,
 };
+use guard_app::{retry_after, sign_webhook};
 use guard_domain::PlaybookName;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, Response, redirect};
@@ -15,8 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 use url::Url;
 
-use crate::answer::{Answer, retry_after};
-use crate::signature::sign;
+use crate::answer::Answer;
 use crate::wire;
 
 /// How long a connection may take to be made.
@@ -119,7 +119,7 @@ impl N8nClient {
         }
         if let Some(secret) = &self.settings.signing_secret {
             let timestamp = self.clock.now().timestamp();
-            let signature = sign(secret.expose_secret(), &id, timestamp, &body);
+            let signature = sign_webhook(secret.expose_secret(), &id, timestamp, &body);
             request = request
                 .header("webhook-id", &id)
                 .header("webhook-timestamp", timestamp)

@@ -3,7 +3,6 @@
 mod answer;
 mod client;
 mod probe;
-mod signature;
 mod wire;
 
 pub use client::{ClientError, N8nClient, N8nSettings};

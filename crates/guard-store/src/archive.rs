@@ -9,12 +9,12 @@ mod rows;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use guard_app::ports::{
-    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EventFilter, EventRecord,
-    ExecutionDetail, ExecutionFilter, IdPage, StorageError,
+    Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EscalationRecord,
+    EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage, StorageError,
 };
 use guard_domain::{
-    DecisionKind, Escalation, EventId, EventType, Execution, ExecutionId, ExecutionState,
-    PlaybookName, RuleId, Source, TenantId, id,
+    DecisionKind, EventId, EventType, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId,
+    Source, TenantId, id,
 };
 use tracing::instrument;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use crate::execution::{execution, read_row};
 use crate::row::Columns;
 use crate::store::Store;
 pub(crate) use rows::escalation;
-use rows::{attempt, event_record};
+use rows::{attempt, event_record, with_notifications};
 
 /// A statement of a list whose first parameters are the tenant, the least id, the id that all are below, and the limit.
 fn paged<'s>(
@@ -234,13 +234,14 @@ impl Archive for Store {
         tenant: &TenantId,
         filter: &EscalationFilter,
         page: IdPage,
-    ) -> Result<Vec<Escalation>, StorageError> {
+    ) -> Result<Vec<EscalationRecord>, StorageError> {
         let mut session = self.database.reader().await?;
         let rows = paged(&mut session, "SELECT * FROM escalations WHERE tenant = $1 AND escalation_id >= $2 AND escalation_id < $3
              ORDER BY escalation_id DESC LIMIT $4".into(), tenant, page, filter.since, filter.until)
         .fetch_all()
         .await?;
-        rows.iter().map(escalation).collect()
+        let escalations: Vec<_> = rows.iter().map(escalation).collect::<Result<_, _>>()?;
+        with_notifications(&mut session, tenant, escalations).await
     }
 
     #[instrument(name = "db.audit.list", level = "debug", skip_all)]

@@ -5,10 +5,10 @@ mod head;
 
 use chrono::{DateTime, Utc};
 use guard_app::ports::{Random, StorageError, random_tail};
+use guard_audit::{CanonicalRecord, hex, link_hash};
 use guard_domain::{AuditId, Decision, EventId, ExecutionId, RuleId, TenantId};
 use uuid::Uuid;
 
-use crate::chain::{CanonicalRecord, hex, link_hash};
 use crate::database::{Cell, Insert, Query, Session, insert};
 use crate::row::{micros, text};
 use crate::store::Store;
@@ -102,19 +102,19 @@ impl AuditWriter {
         let rule_id = decision.and_then(|decision| decision.rule_id.as_ref());
         let (actor, message) = (text(record.actor), text(record.message));
         let canonical = CanonicalRecord {
-            id,
+            id: id.as_uuid(),
             tenant: record.tenant.as_str(),
             action: record.action,
             actor: &actor,
             request_id: record.request_id,
             target: record.target.as_deref(),
-            event_id: event.map(|(id, _)| id),
+            event_id: event.map(|(id, _)| id.as_uuid()),
             event_sha256: event_sha256.as_deref(),
             decision: decision.map(|decision| decision.kind.as_str()),
             rule_id: rule_id.map(RuleId::as_str),
             rule_version: decision.and_then(|decision| decision.rule_version),
             revision: decision.map(|decision| decision.revision),
-            execution_id,
+            execution_id: execution_id.map(|id| id.as_uuid()),
             message: &message,
             shadows: &shadows,
             executed_at: micros(self.now),

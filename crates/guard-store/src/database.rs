@@ -109,6 +109,7 @@ pub(crate) enum WholeLock {
     Partitions = 0,
     Keys = 1,
     Control = 2,
+    Notifications = 3,
 }
 
 /// A connection or a transaction. A transaction that is dropped is rolled back.

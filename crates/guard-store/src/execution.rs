@@ -1,4 +1,4 @@
-//! Rows of executions and escalations.
+//! Rows of executions.
 
 use chrono::{DateTime, Utc};
 use guard_app::ports::{StorageError, random_tail};
@@ -148,31 +148,6 @@ pub(crate) async fn release_unless_run(
     Ok(may_have_run)
 }
 
-/// Records an escalation. Returns `false` if the execution had one of this reason before.
-pub(crate) async fn insert_escalation(
-    connection: &mut Session,
-    tenant: &TenantId,
-    escalation: &Escalation,
-) -> Result<bool, StorageError> {
-    let done = connection.query(
-        "INSERT INTO escalations (tenant, escalation_id, reason, contact, severity, message, event_id, execution_id,
-             rule_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(tenant.as_str())
-    .bind(escalation.id.as_uuid())
-    .bind(escalation.reason.as_str())
-    .bind(escalation.contact.as_str())
-    .bind(escalation.severity.as_str())
-    .bind(text(&escalation.message))
-    .bind(escalation.event_id.map(|id| id.as_uuid()))
-    .bind(escalation.execution_id.map(|id| id.as_uuid()))
-    .bind(escalation.rule_id.as_ref().map(RuleId::as_str))
-    .bind(micros(escalation.created_at)).execute().await?;
-    Ok(done == 1)
-}
-
 impl Store {
     /// Ends an execution without proof and calls a human: `dead` if no attempt can have run, else `unconfirmed`.
     pub(crate) async fn end_without_proof(
@@ -222,7 +197,7 @@ impl Store {
             rule_id: Some(execution.rule_id.clone()),
             created_at: now,
         };
-        let first = insert_escalation(connection, tenant, &escalation).await?;
+        let first = self.raise(connection, tenant, &escalation).await?;
         Ok(first.then_some(escalation))
     }
 }

@@ -2,15 +2,18 @@
 
 mod archive;
 mod audit;
-mod chain;
+mod checkpoints;
 mod clock;
 mod controls;
 mod database;
 mod error;
+mod escalation;
 mod execution;
+mod export;
 mod keys;
 mod leases;
 mod ledger;
+mod notifications;
 mod outbox;
 mod partitions;
 mod planted_fault;
@@ -20,8 +23,9 @@ mod row;
 mod rules;
 mod store;
 
-pub use chain::{CanonicalRecord, GENESIS, link_hash};
 pub use clock::DatabaseClock;
 pub use error::{LockError, OpenError};
+pub use escalation::NotificationSettings;
+pub use export::Export;
 pub use planted_fault::{PLANTED_FAULT, PlantedFault, planted_fault};
 pub use store::{PostgresAddress, Store, StoreLock, StoreSettings};

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::database::Session;
 use crate::partitions::midnight;
 use crate::store::Store;
+pub(crate) use rows::chains;
 use rows::{BOTH, SQLITE};
 
 #[async_trait]
@@ -24,10 +25,15 @@ impl Retention for Store {
         self.make_partitions().await
     }
 
+    async fn floor(&self, kept: TimeDelta) -> Result<DateTime<Utc>, StorageError> {
+        let latest = midnight(self.clock.now() - kept);
+        floor(&mut self.database.reader().await?, latest).await
+    }
+
     #[instrument(name = "db.retention.drop_old", level = "debug", skip_all)]
-    async fn drop_old(&self, kept: TimeDelta, limit: u32) -> Result<Dropped, StorageError> {
+    async fn drop_old(&self, floor: DateTime<Utc>, limit: u32) -> Result<Dropped, StorageError> {
         let mut dropped = Dropped::default();
-        let mut floor = midnight(self.clock.now() - kept);
+        let mut floor = floor;
         if self.database.is_shared() {
             floor = self.drop_days(floor, &mut dropped).await?;
         } else {
@@ -43,6 +49,7 @@ impl Retention for Store {
             }
         }
         self.delete_links(floor, limit, &mut dropped).await?;
+        self.delete_checkpoints(floor, limit, &mut dropped).await?;
         Ok(dropped)
     }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use guard_app::ports::StorageError;
+use guard_audit::hex;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::chain::hex;
 use crate::database::{Column, Row};
 use crate::error::unavailable;
 

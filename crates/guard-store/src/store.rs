@@ -18,6 +18,7 @@ use crate::audit::Chain;
 use crate::controls::Control;
 use crate::database::{Database, PgDatabase};
 use crate::error::{LockError, OpenError};
+use crate::escalation::NotificationSettings;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
@@ -39,6 +40,8 @@ pub struct StoreSettings {
     pub timeout: Duration,
     /// Who is called about executions that end without proof.
     pub default_contact: ContactName,
+    /// Over which channels escalations go.
+    pub notifications: NotificationSettings,
 }
 
 impl Default for StoreSettings {
@@ -46,6 +49,7 @@ impl Default for StoreSettings {
         Self {
             timeout: Duration::from_secs(5),
             default_contact: ContactName::default_contact(),
+            notifications: NotificationSettings::default(),
         }
     }
 }

@@ -3,9 +3,19 @@
 
 use std::sync::Arc;
 
-use guard_store::{PostgresAddress, Store, StoreSettings};
-use guard_testkit::contract::World;
+use guard_store::{NotificationSettings, PostgresAddress, Store, StoreSettings};
+use guard_testkit::contract::{World, channels};
 use guard_testkit::{FakeClock, SeededRandom, TestDatabase};
+
+fn settings() -> StoreSettings {
+    StoreSettings {
+        notifications: NotificationSettings {
+            channels: channels(),
+            ..NotificationSettings::default()
+        },
+        ..StoreSettings::default()
+    }
+}
 
 mod sqlite {
     use super::*;
@@ -17,7 +27,7 @@ mod sqlite {
             Arc::new(SeededRandom::default()),
         );
         let path = folder.path().join("guard.db");
-        let settings = StoreSettings::default();
+        let settings = settings();
         let store = Store::open_sqlite(&path, clock.clone(), random.clone(), settings).await;
         (
             World {
@@ -42,7 +52,7 @@ mod postgres {
             Arc::new(SeededRandom::default()),
         );
         let address = PostgresAddress::parse(&database.url(), None).expect("an address");
-        let settings = StoreSettings::default();
+        let settings = settings();
         let store = Store::open_postgres(&address, clock.clone(), random.clone(), settings).await;
         (
             World {

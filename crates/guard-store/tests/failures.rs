@@ -6,16 +6,19 @@
     reason = "tests"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guard_app::ports::{CommitOutcome, Ledger, Retention, RuleStore};
-use guard_domain::TenantId;
-use guard_store::{GENESIS, Store, StoreSettings, link_hash};
-use guard_testkit::contract::{World, recorded};
+use guard_app::ports::{
+    CommitOutcome, Ledger, NotificationRequest, Notifications, Retention, RuleStore,
+};
+use guard_audit::{GENESIS, link_hash};
+use guard_domain::{ChannelAddress, ChannelName, ContactName, TenantId};
+use guard_store::{NotificationSettings, Store, StoreSettings};
+use guard_testkit::contract::{World, channels, recorded};
 use guard_testkit::{FakeClock, SeededRandom, event_body};
 use sqlx::{Connection, Row, SqliteConnection};
 
@@ -34,6 +37,10 @@ async fn fixture() -> Fixture {
     );
     let settings = StoreSettings {
         timeout: Duration::from_secs(2),
+        notifications: NotificationSettings {
+            channels: channels(),
+            ..NotificationSettings::default()
+        },
         ..StoreSettings::default()
     };
     let store = Store::open_sqlite(&path, clock.clone(), random.clone(), settings)
@@ -208,22 +215,26 @@ async fn the_chain_is_verified_from_the_first_record_that_stays() {
     ended.commit(&batch, &terms).await.unwrap();
     ended.close().await;
     commit(4).await;
-    fixture.world.clock.advance(TimeDelta::days(3));
-    commit(3).await;
+    // A chain that is silent for longer does not go on.
+    for links in [1, 1, 3] {
+        fixture.world.clock.advance(TimeDelta::days(1));
+        commit(links).await;
+    }
     verify_chains(&fixture).await;
     let drop_old = async || {
         let kept = TimeDelta::days(2);
-        while fixture.world.store.drop_old(kept, 2).await.unwrap().more {}
+        let floor = fixture.world.store.floor(kept).await.unwrap();
+        while fixture.world.store.drop_old(floor, 2).await.unwrap().more {}
     };
     drop_old().await;
     let links = "SELECT count(*) FROM audit_links";
-    assert_eq!(fixture.count(links).await, 4, "the root, and three");
+    assert_eq!(fixture.count(links).await, 6, "the root, and five");
     verify_chains(&fixture).await;
     commit(1).await;
     fixture.world.clock.advance(TimeDelta::days(1));
     commit(1).await;
     drop_old().await;
-    assert_eq!(fixture.count(links).await, 6);
+    assert_eq!(fixture.count(links).await, 7);
     verify_chains(&fixture).await;
 }
 
@@ -332,4 +343,73 @@ async fn verify_chains(fixture: &Fixture) {
         head = (chain, link, hash);
     }
     assert!(records.is_empty(), "every record has its link");
+}
+
+/// A rule that calls a contact with two channels.
+const PAGES: &str =
+    "rules: [{ id: page, event_type: '*', action: { escalate: { to: oncall, message: x } } }]";
+
+#[tokio::test]
+async fn an_escalation_is_not_there_without_its_notifications() {
+    let fixture = fixture().await;
+    fixture.world.publish(PAGES).await;
+    fixture
+        .execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON notifications WHEN NEW.channel = 'chat'
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .await;
+    let mut batch = Vec::new();
+    for severity in ["low", "critical"] {
+        let body = event_body("user_offboarding", severity, "{}");
+        batch.push(fixture.world.intake(&body, None).await);
+    }
+    let outcomes = fixture.world.commit(&batch).await;
+    assert!(matches!(outcomes[0], CommitOutcome::Recorded(_)));
+    assert!(
+        matches!(outcomes[1], CommitOutcome::Rejected(_)),
+        "{outcomes:?}"
+    );
+    let count = async |table| fixture.count(table).await;
+    assert_eq!(count("SELECT count(*) FROM events").await, 1);
+    assert_eq!(count("SELECT count(*) FROM escalations").await, 1);
+    assert_eq!(count("SELECT count(*) FROM notifications").await, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_notification_is_set_aside_and_holds_nobody_up() {
+    let fixture = fixture().await;
+    fixture.world.publish(PAGES).await;
+    for _ in 0..4 {
+        fixture.world.record("user_offboarding", "low", "{}").await;
+        fixture.world.clock.advance(TimeDelta::milliseconds(1));
+    }
+    let nth = "(SELECT escalation_id FROM escalations ORDER BY escalation_id LIMIT 1 OFFSET";
+    for damage in [
+        format!("UPDATE notifications SET channel_type = 'pigeon' WHERE escalation_id = {nth} 0)"),
+        format!("DELETE FROM escalations WHERE escalation_id = {nth} 1)"),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(damage))
+            .execute(&mut fixture.connect().await)
+            .await
+            .unwrap();
+    }
+    let request = NotificationRequest {
+        instance: "test".to_owned(),
+        ready: BTreeSet::from([ChannelAddress {
+            contact: ContactName::parse("oncall").unwrap(),
+            channel: ChannelName::parse("pager").unwrap(),
+        }]),
+        lease: Duration::from_secs(20),
+        repeat_after: TimeDelta::zero(),
+    };
+    let mut claimed = 0;
+    for _ in 0..6 {
+        let store = &fixture.world.store;
+        let round = store.claim_notification(&request, 10).await.unwrap();
+        claimed += usize::from(round.claimed.is_some());
+    }
+    assert_eq!(claimed, 2);
+    let dead = "SELECT count(*) FROM notifications WHERE state = 'dead'";
+    assert_eq!(fixture.count(dead).await, 2);
 }

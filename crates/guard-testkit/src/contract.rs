@@ -4,9 +4,11 @@
 //! opens a fresh database.
 
 mod archive;
+mod checkpoints;
 mod keys;
 mod leases;
 mod ledger;
+mod notifications;
 mod operators;
 mod orders;
 mod outbox;
@@ -20,9 +22,9 @@ use std::sync::Arc;
 
 use guard_app::RuleBook;
 use guard_app::ports::{
-    ApiKeys, Archive, AuditLog, ClaimRequest, Claimed, Clock, CommitOutcome, CommitTerms, Controls,
-    IdempotencyKey, Intake, Leases, Ledger, Origin, Outbox, PublishMode, Receipt, Retention,
-    RuleStore, random_tail,
+    ApiKeys, Archive, AuditLog, Checkpoints, ClaimRequest, Claimed, Clock, CommitOutcome,
+    CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox,
+    PublishMode, Receipt, Retention, RuleStore, random_tail,
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
@@ -30,9 +32,11 @@ use guard_policy::RuleSet;
 use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
 pub use archive::*;
+pub use checkpoints::*;
 pub use keys::*;
 pub use leases::*;
 pub use ledger::*;
+pub use notifications::*;
 pub use operators::*;
 pub use orders::*;
 pub use outbox::*;
@@ -44,11 +48,31 @@ pub use windows::*;
 
 /// Every storage port.
 pub trait Storage:
-    Ledger + Outbox + RuleStore + Controls + Archive + AuditLog + ApiKeys + Leases + Retention
+    Ledger
+    + Outbox
+    + Notifications
+    + RuleStore
+    + Controls
+    + Archive
+    + AuditLog
+    + ApiKeys
+    + Leases
+    + Retention
+    + Checkpoints
 {
 }
-impl<T: Ledger + Outbox + RuleStore + Controls + Archive + AuditLog + ApiKeys + Leases + Retention>
-    Storage for T
+impl<T> Storage for T where
+    T: Ledger
+        + Outbox
+        + Notifications
+        + RuleStore
+        + Controls
+        + Archive
+        + AuditLog
+        + ApiKeys
+        + Leases
+        + Retention
+        + Checkpoints
 {
 }
 
@@ -246,6 +270,9 @@ macro_rules! storage_contract {
             pages_are_stable
             lists_are_filtered
             the_audit_is_walked_in_order
+            the_heads_are_the_last_links
+            a_checkpoint_is_kept_once
+            what_is_about_to_go_is_known
             a_lease_has_one_holder
             a_lease_is_taken_over_when_it_has_ended
             a_released_lease_is_free_at_once
@@ -253,6 +280,15 @@ macro_rules! storage_contract {
             an_open_execution_keeps_its_event
             a_key_whose_event_is_gone_is_new
             an_execution_outlives_its_event_and_is_not_redriven
+            an_escalation_has_a_notification_for_each_channel
+            what_an_attempt_escalates_is_notified_once
+            the_most_severe_notification_is_claimed_first
+            the_lease_of_a_notification_ends_and_fences
+            a_notification_is_tried_again_and_sent_or_dead
+            a_notification_past_its_deadline_is_dead
+            what_repeats_a_notification_is_not_sent
+            a_repeat_waits_for_what_is_being_sent
+            notifications_go_with_their_escalation
         );
     };
     (@cases $world:path: $($case:ident)*) => {

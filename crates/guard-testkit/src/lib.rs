@@ -17,6 +17,8 @@ pub mod pgbouncer;
 mod playbooks;
 mod postgres;
 pub mod postgres_server;
+pub mod rate_limits;
+pub mod redis_server;
 
 pub use build::{event_body, intake_key, principal, publish_rules, tenant};
 pub use clock::{FakeClock, SeededRandom};

@@ -103,7 +103,7 @@ fn check_node() -> anyhow::Result<()> {
 
 fn install(folder: &Path) -> anyhow::Result<()> {
     eprintln!(
-        "n8n {VERSION} is installed in {}; this takes about five minutes and 2.3 GB, once",
+        "n8n {VERSION} is installed in {}; this takes five to fifteen minutes and 2.3 GB, once",
         folder.display()
     );
     // npm has no tarball of the `xlsx` that n8n asks for; an older one will do, nothing here reads spreadsheets.

@@ -9,27 +9,36 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const ARROWS: &[(&str, &[&str])] = &[
     ("guard-domain", &[]),
     ("guard-policy", &["guard-domain"]),
-    ("guard-app", &["guard-domain", "guard-policy"]),
+    ("guard-audit", &[]),
+    (
+        "guard-app",
+        &["guard-audit", "guard-domain", "guard-policy"],
+    ),
     (
         "guard-store",
-        &["guard-app", "guard-domain", "guard-policy"],
+        &["guard-app", "guard-audit", "guard-domain", "guard-policy"],
     ),
     ("guard-n8n", &["guard-app", "guard-domain"]),
+    ("guard-notify", &["guard-app", "guard-domain"]),
     ("guard-identity", &["guard-app", "guard-domain"]),
+    ("guard-redis", &["guard-app", "guard-domain"]),
     ("guard-http", &["guard-app", "guard-domain"]),
     (
         "guard-testkit",
-        &["guard-app", "guard-domain", "guard-policy"],
+        &["guard-app", "guard-audit", "guard-domain", "guard-policy"],
     ),
     (
         "guard-server",
         &[
             "guard-app",
+            "guard-audit",
             "guard-domain",
             "guard-http",
             "guard-identity",
             "guard-n8n",
+            "guard-notify",
             "guard-policy",
+            "guard-redis",
             "guard-store",
         ],
     ),
@@ -46,11 +55,17 @@ const NEVER: &[(&str, &[&str])] = &[
         "guard-policy",
         &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
     ),
-    ("guard-app", &["sqlx", "axum", "reqwest"]),
+    (
+        "guard-audit",
+        &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
+    ),
+    ("guard-app", &["sqlx", "axum", "reqwest", "redis"]),
     ("guard-store", &["axum", "reqwest"]),
     ("guard-n8n", &["sqlx", "axum"]),
+    ("guard-notify", &["sqlx", "axum"]),
     ("guard-identity", &["sqlx", "axum"]),
-    ("guard-http", &["sqlx", "reqwest"]),
+    ("guard-redis", &["sqlx", "axum", "reqwest"]),
+    ("guard-http", &["sqlx", "reqwest", "redis"]),
 ];
 
 /// Every arrow that is not drawn, and every crate that has none.

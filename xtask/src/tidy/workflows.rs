@@ -34,9 +34,9 @@ pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     }
     wrong.extend(check_descriptions(root)?);
     let rules = std::fs::read_to_string(root.join(RULES))?;
-    for name in triggered(&rules) {
-        if !names.contains(name) {
-            wrong.push(format!("{RULES} triggers `{name}`, which has no workflow"));
+    for key in ["trigger_playbook:", "rollback:"] {
+        for name in named(&rules, key).filter(|name| !names.contains(*name)) {
+            wrong.push(format!("{RULES} names `{name}`, which has no workflow"));
         }
     }
     Ok(wrong)
@@ -85,12 +85,13 @@ fn stems(folder: &Path, extension: &str) -> anyhow::Result<BTreeSet<String>> {
     Ok(stems)
 }
 
-/// The playbooks that rules trigger.
-fn triggered(rules: &str) -> impl Iterator<Item = &str> {
-    rules.split("trigger_playbook:").skip(1).filter_map(|rest| {
-        let name = rest.split("name:").nth(1)?;
-        name.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-            .find(|word| !word.is_empty())
+/// The playbooks that rules name under a key, alone or by `name:`.
+fn named<'a>(rules: &'a str, key: &str) -> impl Iterator<Item = &'a str> {
+    rules.split(key).skip(1).filter_map(|rest| {
+        let words = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        words
+            .filter(|word| !word.is_empty())
+            .find(|word| *word != "name")
     })
 }
 
@@ -343,7 +344,11 @@ mod tests {
 
     #[test]
     fn rules_tell_their_playbooks_on_one_line_and_on_two() {
-        let rules = "trigger_playbook: { name: one }\n trigger_playbook:\n   name: two-three\n";
-        assert_eq!(Vec::from_iter(triggered(rules)), ["one", "two-three"]);
+        let rules = "trigger_playbook: { name: one, rollback: back }\n trigger_playbook:\n   name: two-three\n";
+        assert_eq!(
+            Vec::from_iter(named(rules, "trigger_playbook:")),
+            ["one", "two-three"]
+        );
+        assert_eq!(Vec::from_iter(named(rules, "rollback:")), ["back"]);
     }
 }

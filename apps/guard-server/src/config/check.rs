@@ -40,12 +40,24 @@ impl Reader<'_> {
         if settings.retention < MIN_RETENTION {
             self.refuse("retention", "events are kept for 2 days or more");
         }
+        let deadline = settings.escalation_deadline.to_std();
+        if deadline.is_ok_and(|deadline| deadline > settings.retention) {
+            self.refuse(
+                "escalation.deadline",
+                "`retention` would drop escalations that are still to be sent",
+            );
+        }
         for (name, duration) in [
             ("database.timeout", settings.database_timeout),
+            ("redis.timeout", settings.redis_timeout),
             ("n8n.timeout", settings.n8n_timeout),
             ("server.header_timeout", settings.header_timeout),
             ("n8n.probe_interval", settings.n8n_probe_interval),
             ("n8n.reconcile_interval", settings.n8n_reconcile_interval),
+            (
+                "audit.checkpoint_interval",
+                settings.audit_checkpoint_interval,
+            ),
         ] {
             if duration.is_zero() {
                 self.refuse(name, "this cannot be 0");
@@ -54,6 +66,7 @@ impl Reader<'_> {
         for (name, delta) in [
             ("executor.deadline", settings.deadline),
             ("executor.confirm_within", settings.confirm_within.default),
+            ("escalation.deadline", settings.escalation_deadline),
         ] {
             if delta.is_zero() {
                 self.refuse(name, "this cannot be 0");

@@ -154,3 +154,55 @@ impl Reader<'_> {
         Some(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Origin, Resolved, Settings};
+
+    const PEM: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+";
+
+    fn jwt(pairs: &[(&str, &str)]) -> Result<Option<JwtSettings>, String> {
+        let mut resolved = Resolved::defaults();
+        for (name, value) in pairs {
+            resolved.set(&format!("auth.jwt.{name}"), *value, Origin::Default);
+        }
+        let settings = Settings::of(&resolved).map_err(|error| error.to_string())?;
+        Ok(settings.jwt)
+    }
+
+    #[test]
+    fn tokens_are_accepted_only_by_a_key_and_of_a_named_issuer() {
+        assert!(jwt(&[]).unwrap().is_none());
+        let secret = "0123456789abcdef0123456789abcdef";
+        let by_secret = jwt(&[("secret", secret)]).unwrap().unwrap();
+        assert_eq!(by_secret.terms.leeway, TimeDelta::seconds(30));
+        assert!(!format!("{by_secret:?}").contains(secret));
+        let named = [("issuer", "https://issuer.example"), ("audience", "guard")];
+        for key in [
+            ("public_key", PEM),
+            ("jwks_url", "https://issuer.example/keys"),
+            ("jwks_url", "http://127.0.0.1:8080/keys"),
+        ] {
+            assert!(jwt(&[key, named[0], named[1]]).unwrap().is_some());
+            for (missing, other) in [("issuer", named[1]), ("audience", named[0])] {
+                let error = jwt(&[key, other]).unwrap_err();
+                assert!(error.contains(&format!("`auth.jwt.{missing}`")), "{error}");
+            }
+        }
+        let refused = |pairs: &[(&str, &str)], words: &str| {
+            let error = jwt(&[pairs, &named].concat()).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        };
+        refused(&[], "no token can be checked");
+        refused(&[("secret", "short")], "32 bytes");
+        refused(&[("secret", secret), ("public_key", PEM)], "only one of");
+        refused(&[("public_key", "key")], "no public key in PEM");
+        refused(&[("public_key_file", "/nowhere.pem")], "`/nowhere.pem`");
+        refused(&[("jwks_url", "http://issuer.example/keys")], "https only");
+        refused(&[("secret", secret), ("leeway", "6m")], "up to 5m");
+    }
+}

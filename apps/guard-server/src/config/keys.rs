@@ -104,9 +104,18 @@ pub const KEYS: &[Key] = &[
     key(
         "rate_limit.requests",
         "1000",
-        "requests per window and source",
+        "events per window and source, and as many critical ones; 0: no limit",
     ),
-    key("rate_limit.window", "60s", "the window of the rate limit"),
+    key(
+        "rate_limit.window",
+        "60s",
+        "the window of the rate limit, 1s to 1d",
+    ),
+    key(
+        "rate_limit.overrides",
+        "",
+        "limits of single sources, such as sentinel:5000 or acme/sentinel:5000",
+    ),
     key(
         "executor.ack_wait",
         "500ms",
@@ -173,6 +182,19 @@ pub const KEYS: &[Key] = &[
         "90d",
         "how long events and audit records are kept; 2 days or more",
     ),
+    Key::unset(
+        "audit.signing_key",
+        "file of the Ed25519 key (PKCS#8, PEM) that signs the audit trail; made in data_dir if not set; the same for all instances on one database",
+    ),
+    key(
+        "audit.checkpoint_interval",
+        "10s",
+        "how often to sign what has been added to the audit trail",
+    ),
+    Key::unset(
+        "audit.checkpoint_file",
+        "file to which signatures of the audit trail are appended; audit-checkpoints.ndjson in data_dir if not set",
+    ),
     Key::unset("instance.id", "name of this instance; made up if not set"),
     Key::unset(
         "callback.secret",
@@ -184,7 +206,21 @@ pub const KEYS: &[Key] = &[
         "default",
         "who is called when no rule says who",
     ),
-    key("escalation.contacts", "", "names of further contacts"),
+    key(
+        "escalation.contacts",
+        "",
+        "names of further contacts; those with channels need not be named",
+    ),
+    key(
+        "escalation.deadline",
+        "24h",
+        "how long after it was raised an escalation is sent at the latest",
+    ),
+    key(
+        "escalation.repeat_after",
+        "5m",
+        "how long after one was sent what repeats it is not sent; 0: everything is sent",
+    ),
     Key::unset("auth.api_key", "Sentinel's key, 16 characters or more")
         .known_as("NEURAL_GUARD_API_KEY")
         .secret(),
@@ -227,15 +263,15 @@ pub const KEYS: &[Key] = &[
     Key::unset("redis.url", "rate limits shared by instances")
         .known_as("REDIS_URL")
         .secret(),
+    key(
+        "redis.timeout",
+        "50ms",
+        "how long a request waits for Redis before this instance counts for itself",
+    ),
     key("log.filter", "info", "what to log").known_as("RUST_LOG"),
     Key::unset("telemetry.otlp_endpoint", "where traces go")
         .known_as("OTEL_EXPORTER_OTLP_ENDPOINT"),
 ];
 
 /// Keys that are read and have no effect in this release.
-pub(crate) const WITHOUT_EFFECT: &[&str] = &[
-    "rate_limit.requests",
-    "rate_limit.window",
-    "redis.url",
-    "telemetry.otlp_endpoint",
-];
+pub(crate) const WITHOUT_EFFECT: &[&str] = &["telemetry.otlp_endpoint"];

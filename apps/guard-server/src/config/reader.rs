@@ -13,6 +13,7 @@ use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
 
+use super::channels::Channels;
 use super::resolve::Resolved;
 use super::settings::{DatabaseUrl, Settings};
 use crate::system::SystemRandom;
@@ -79,7 +80,7 @@ impl Reader<'_> {
         Some(text.to_owned().into())
     }
 
-    fn list(&self, name: &str) -> Vec<String> {
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
         let text = self.resolved.get(name).unwrap_or_default();
         let items = text
             .split(',')
@@ -165,7 +166,7 @@ impl Reader<'_> {
         catalogue
     }
 
-    fn contacts(&mut self, default: &ContactName) -> Vec<ContactName> {
+    fn contacts(&mut self, default: &ContactName, with_tables: &Channels) -> Vec<ContactName> {
         let mut contacts = vec![ContactName::default_contact()];
         for text in self.list("escalation.contacts") {
             match ContactName::parse(&text) {
@@ -173,10 +174,15 @@ impl Reader<'_> {
                 Err(error) => self.refuse("escalation.contacts", error),
             }
         }
+        contacts.extend(with_tables.keys().cloned());
+        contacts.sort();
+        contacts.dedup();
         if !contacts.contains(default) {
             self.refuse(
                 "escalation.default_contact",
-                format!("`{default}` is not among `escalation.contacts`"),
+                format!(
+                    "`{default}` is not among `escalation.contacts`, and there is no `contacts.{default}`"
+                ),
             );
         }
         contacts
@@ -235,8 +241,9 @@ impl Reader<'_> {
         let metrics_listen = self.address("metrics.listen");
         let database = self.database(&data_dir);
         let database_timeout = self.duration("database.timeout");
-        let rate_limit_requests = self.number("rate_limit.requests");
-        let rate_limit_window = self.duration("rate_limit.window");
+        let rate_limits = self.rate_limits();
+        let redis = self.redis();
+        let redis_timeout = self.duration("redis.timeout");
         let ack_wait = self.duration("executor.ack_wait");
         let lease = self.duration("executor.lease");
         let deadline = self.delta("executor.deadline");
@@ -250,10 +257,14 @@ impl Reader<'_> {
         let fields = self.fields();
         let max_age = self.delta("events.max_age");
         let retention = self.duration("retention");
+        let audit_checkpoint_interval = self.duration("audit.checkpoint_interval");
         let default_contact = self.optional("escalation.default_contact", ContactName::parse);
+        let channels = self.channels();
         let contacts = default_contact
             .as_ref()
-            .map(|contact| self.contacts(contact));
+            .map(|contact| self.contacts(contact, &channels));
+        let escalation_deadline = self.delta("escalation.deadline");
+        let repeat_after = self.delta("escalation.repeat_after");
         Some(Settings {
             listen: listen?,
             public_url,
@@ -266,8 +277,9 @@ impl Reader<'_> {
             database: database?,
             database_timeout: database_timeout?,
             rules_path: self.resolved.get("rules.path").map(PathBuf::from),
-            rate_limit_requests: rate_limit_requests?,
-            rate_limit_window: rate_limit_window?,
+            rate_limits: rate_limits?,
+            redis,
+            redis_timeout: redis_timeout?,
             ack_wait: ack_wait?,
             lease: lease?,
             deadline: deadline?,
@@ -284,10 +296,19 @@ impl Reader<'_> {
             fields,
             max_age: max_age?,
             retention: retention?,
+            audit_signing_key: self.resolved.get("audit.signing_key").map(PathBuf::from),
+            audit_checkpoint_interval: audit_checkpoint_interval?,
+            audit_checkpoint_file: self
+                .resolved
+                .get("audit.checkpoint_file")
+                .map(PathBuf::from),
             instance_id: self.instance_id(),
             callback_secret: self.secret("callback.secret"),
             default_contact: default_contact?,
             contacts: contacts?,
+            channels,
+            escalation_deadline: escalation_deadline?,
+            repeat_after: repeat_after?,
             api_key: self.secret("auth.api_key"),
             admin_key: self.secret("auth.admin_key"),
             jwt: self.jwt(),

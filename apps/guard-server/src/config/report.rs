@@ -24,6 +24,11 @@ pub fn report(resolved: &Resolved) -> String {
         }
         text.push('\n');
     }
+    for (name, value, origin) in resolved.contacts.shown() {
+        text.push_str(&format!(
+            "{name:names$}  {value:values$}  # from {origin}\n"
+        ));
+    }
     text
 }
 

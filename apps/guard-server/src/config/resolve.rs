@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use config::{Config, File, FileFormat, Value, ValueKind};
 use guard_domain::suggest;
 
+use super::contacts::ContactTables;
 use super::keys::{KEYS, Key};
 
 /// The file that is read if nobody names one.
@@ -38,12 +39,15 @@ impl fmt::Display for Origin {
 
 /// The value of every key that has one, and where it comes from. Lists are separated by commas.
 #[derive(Clone, Default)]
-pub struct Resolved(BTreeMap<&'static str, (String, Origin)>);
+pub struct Resolved {
+    values: BTreeMap<&'static str, (String, Origin)>,
+    pub(super) contacts: ContactTables,
+}
 
 /// Some of the values are secrets: only the keys are shown.
 impl fmt::Debug for Resolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -51,20 +55,32 @@ impl Resolved {
     /// The value of a key.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|(value, _)| value.as_str())
+        self.values.get(name).map(|(value, _)| value.as_str())
     }
 
     /// Where the value of a key comes from.
     #[must_use]
     pub fn origin(&self, name: &str) -> Option<&Origin> {
-        self.0.get(name).map(|(_, origin)| origin)
+        self.values.get(name).map(|(_, origin)| origin)
     }
 
-    /// Says what a key is.
+    /// Says what a key is. One that does not exist has no effect.
     pub fn set(&mut self, name: &str, value: impl Into<String>, origin: Origin) {
-        if let Some(key) = KEYS.iter().find(|key| key.name == name) {
-            self.0.insert(key.name, (value.into(), origin));
+        _ = self.try_set(name, value, origin);
+    }
+
+    /// As [`Resolved::set`]; gives what is wrong with a key that does not exist.
+    fn try_set(
+        &mut self,
+        name: &str,
+        value: impl Into<String>,
+        origin: Origin,
+    ) -> Result<(), String> {
+        if ContactTables::has_key(name) {
+            return self.contacts.set(name, value.into(), origin);
         }
+        self.values.insert(known(name)?, (value.into(), origin));
+        Ok(())
     }
 
     /// Every key as it is if nobody says anything.
@@ -125,16 +141,20 @@ fn read_file(path: &Path, resolved: &mut Resolved, wrong: &mut Vec<String>) -> a
         .build()
         .and_then(Config::try_deserialize)
         .with_context(|| format!("the configuration file `{}` cannot be read", path.display()))?;
+    if let Some(ValueKind::Table(contacts)) = table.get("contacts").map(|value| &value.kind) {
+        contacts
+            .keys()
+            .for_each(|contact| resolved.contacts.add(contact));
+    }
     let mut flat = Vec::new();
     flatten("", table, &mut flat);
     for (name, value) in flat {
-        let origin = Origin::File(path.to_owned());
-        match (known(&name), text_of(value)) {
-            (Ok(name), Some(text)) => resolved.set(name, text, origin),
-            (Ok(name), None) => {
-                wrong.push(format!("{origin}: `{name}` has a value of the wrong kind"));
-            }
-            (Err(detail), _) => wrong.push(format!("{origin}: {detail}")),
+        let set = match text_of(value) {
+            Some(text) => resolved.try_set(&name, text, Origin::File(path.to_owned())),
+            None => known(&name).and(Err(format!("`{name}` has a value of the wrong kind"))),
+        };
+        if let Err(detail) = set {
+            wrong.push(format!("{}: {detail}", path.display()));
         }
     }
     Ok(())
@@ -158,13 +178,24 @@ fn read_environment(
         }
     }
     for (variable, value) in exact {
-        let name = variable.strip_prefix(PREFIX).unwrap_or_default();
-        let name = name.to_ascii_lowercase().replace("__", ".");
-        match known(&name) {
-            Ok(name) => resolved.set(name, value, Origin::Environment(variable)),
-            Err(detail) => wrong.push(format!("environment {variable}: {detail}")),
+        let name = name_of(variable.strip_prefix(PREFIX).unwrap_or_default());
+        let origin = Origin::Environment(variable.clone());
+        if let Err(detail) = resolved.try_set(&name, value, origin) {
+            wrong.push(format!("environment {variable}: {detail}"));
         }
     }
+}
+
+/// The key that the rest of a variable's name stands for. Names of contacts have `-`, which variables cannot have.
+fn name_of(variable: &str) -> String {
+    let name = variable.to_ascii_lowercase();
+    let mut parts: Vec<String> = name.split("__").map(str::to_owned).collect();
+    if let [section, contact, ..] = parts.as_mut_slice()
+        && section == "contacts"
+    {
+        *contact = contact.replace('_', "-");
+    }
+    parts.join(".")
 }
 
 fn known(name: &str) -> Result<&'static str, String> {
@@ -186,9 +217,18 @@ fn flatten(prefix: &str, table: BTreeMap<String, Value>, out: &mut Vec<(String, 
         };
         match value.kind {
             ValueKind::Table(inner) => flatten(&name, inner.into_iter().collect(), out),
+            // A list of tables: its places are like keys.
+            ValueKind::Array(items) if items.iter().any(is_table) => {
+                let places = (0..).map(|place: usize| place.to_string());
+                flatten(&name, places.zip(items).collect(), out);
+            }
             _ => out.push((name, value)),
         }
     }
+}
+
+fn is_table(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Table(_))
 }
 
 fn text_of(value: Value) -> Option<String> {

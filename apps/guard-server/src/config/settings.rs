@@ -1,15 +1,18 @@
 //! The configuration, read and checked.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
 use chrono::TimeDelta;
-use guard_app::Catalogue;
 use guard_app::ports::ConfirmTimes;
-use guard_domain::{ContactName, EventTypes};
+use guard_app::{Catalogue, RateLimits};
+use guard_domain::{Channel, ContactName, EventTypes};
+use guard_notify::ChannelSettings;
 use guard_policy::FieldCatalogue;
+use guard_redis::RedisAddress;
 use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
@@ -45,8 +48,9 @@ pub struct Settings {
     pub database: DatabaseUrl,
     pub database_timeout: Duration,
     pub rules_path: Option<PathBuf>,
-    pub rate_limit_requests: u32,
-    pub rate_limit_window: Duration,
+    pub rate_limits: RateLimits,
+    pub redis: Option<RedisAddress>,
+    pub redis_timeout: Duration,
     pub ack_wait: Duration,
     pub lease: Duration,
     pub deadline: TimeDelta,
@@ -63,10 +67,16 @@ pub struct Settings {
     pub fields: FieldCatalogue,
     pub max_age: TimeDelta,
     pub retention: Duration,
+    pub audit_signing_key: Option<PathBuf>,
+    pub audit_checkpoint_interval: Duration,
+    pub audit_checkpoint_file: Option<PathBuf>,
     pub instance_id: String,
     pub callback_secret: Option<SecretString>,
     pub default_contact: ContactName,
     pub contacts: Vec<ContactName>,
+    pub channels: BTreeMap<ContactName, Vec<(Channel, ChannelSettings)>>,
+    pub escalation_deadline: TimeDelta,
+    pub repeat_after: TimeDelta,
     pub api_key: Option<SecretString>,
     pub admin_key: Option<SecretString>,
     pub jwt: Option<JwtSettings>,
@@ -130,6 +140,20 @@ impl Settings {
             contacts: self.contacts.clone(),
             fields: self.fields.clone(),
         }
+    }
+
+    /// The key that signs the audit trail.
+    #[must_use]
+    pub fn signing_key_file(&self) -> PathBuf {
+        let here = || self.data_dir.join("audit-signing-key.pem");
+        self.audit_signing_key.clone().unwrap_or_else(here)
+    }
+
+    /// Where signatures of the audit trail are kept besides the database.
+    #[must_use]
+    pub fn checkpoint_file(&self) -> PathBuf {
+        let here = || self.data_dir.join("audit-checkpoints.ndjson");
+        self.audit_checkpoint_file.clone().unwrap_or_else(here)
     }
 
     /// The address at which workflows reach this server, which listens on `address`.

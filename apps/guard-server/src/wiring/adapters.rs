@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use guard_app::ports::{Actor, ApiKeys, Clock, KeyMaker, Random, Scope};
-use guard_app::{KeyOrder, metric};
-use guard_domain::TenantId;
+use guard_app::ports::{Actor, ApiKeys, Clock, KeyMaker, Random, RateLimiter, Scope};
+use guard_app::{Channels, KeyOrder, LocalRateLimiter, RateGate, metric};
+use guard_domain::{ChannelAddress, TenantId};
 use guard_identity::{BearerAuthenticator, Jwks, StaticKey};
 use guard_n8n::{N8nClient, N8nSettings};
-use guard_store::{DatabaseClock, Store, StoreSettings};
+use guard_notify::notifier;
+use guard_redis::RedisRateLimiter;
+use guard_store::{DatabaseClock, NotificationSettings, Store, StoreSettings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use secrecy::SecretString;
 
@@ -62,6 +64,7 @@ pub async fn open_store(
     let store_settings = StoreSettings {
         timeout: settings.database_timeout,
         default_contact: settings.default_contact.clone(),
+        notifications: notifications(settings),
     };
     let (clock, random) = (clock.clone(), random.clone());
     make_data_folder(settings)?;
@@ -75,6 +78,35 @@ pub async fn open_store(
     })
 }
 
+/// The channels that escalations go over.
+fn notifications(settings: &Settings) -> NotificationSettings {
+    let channels = settings.channels.iter().map(|(contact, channels)| {
+        let channels = channels.iter().map(|(channel, _)| channel.clone());
+        (contact.clone(), channels.collect())
+    });
+    NotificationSettings {
+        channels: channels.collect(),
+        deadline: settings.escalation_deadline,
+    }
+}
+
+/// The adapter of every channel.
+pub(super) fn channels(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<Channels> {
+    let mut all = Channels::new();
+    for (contact, channels) in &settings.channels {
+        for (channel, settings) in channels {
+            let address = ChannelAddress {
+                contact: contact.clone(),
+                channel: channel.name.clone(),
+            };
+            let notifier = notifier(settings, clock)
+                .with_context(|| format!("the channel {address} cannot be used"))?;
+            all.insert(address, notifier);
+        }
+    }
+    Ok(all)
+}
+
 pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<N8nClient> {
     let n8n = N8nSettings {
         base_url: settings.n8n_base_url.clone(),
@@ -84,6 +116,21 @@ pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow:
         timeout: settings.n8n_timeout,
     };
     Ok(N8nClient::new(n8n, clock.clone())?)
+}
+
+/// The limits of sources, counted in Redis if there is one.
+pub(super) async fn rate_gate(settings: &Settings, clock: &Arc<dyn Clock>) -> RateGate {
+    let local = Arc::new(LocalRateLimiter::new(clock.clone()));
+    let limiter: Arc<dyn RateLimiter> = match &settings.redis {
+        Some(address) => {
+            RedisRateLimiter::start(address.clone(), settings.redis_timeout, local).await
+        }
+        None => local,
+    };
+    RateGate {
+        limits: settings.rate_limits.clone(),
+        limiter,
+    }
 }
 
 /// Knows who is asking, by keys that may have to be followed.

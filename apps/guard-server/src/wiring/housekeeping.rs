@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guard_app::{Housekeeper, RuleBook};
+use guard_app::{Checkpointer, Housekeeper, RuleBook};
 use guard_http::Api;
 use guard_store::{DatabaseClock, Store};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ const CLOCK_EVERY: u32 = 20;
 /// Keeps house while no other instance does.
 pub(super) async fn keep_house(
     store: Arc<Store>,
+    checkpointer: Arc<Checkpointer>,
     instance: String,
     retention: Duration,
     stop: CancellationToken,
@@ -25,6 +26,7 @@ pub(super) async fn keep_house(
         leases: store.clone(),
         ledger: store.clone(),
         retention: store,
+        roots: checkpointer,
         instance,
         kept: TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX),
     };

@@ -161,13 +161,27 @@ async fn a_rehearsal_calls_the_workflow_with_dry_run_and_changes_nothing() {
     app.undo(&id)
         .await
         .problem(409, "conflict", "a rehearsal: there is nothing to undo");
-    let metrics = app.get("/metrics").await.is(200);
+}
+
+/// The metrics are those of the process, which may run other tests: a playbook of its own.
+#[tokio::test]
+async fn results_are_counted_and_rehearsals_are_not() {
+    let app = TestApp::with(&RULES.replace("backup-recovery", "counted"), &[]).await;
+    let rehearsal = app.rehearse("counted", "").await.is(200).text("id");
+    app.wait_for_state(&rehearsal, "acknowledged").await;
+    app.report(&rehearsal, "succeeded").await;
+    let counted = async |line: &str| app.get("/metrics").await.is(200).text.contains(line);
+    let ended = r#"neural_guard_executions_ended_total{playbook="counted",state="succeeded"} 1"#;
+    assert!(!counted(r#"_ended_total{playbook="counted""#).await);
+    let real = app.event("backup_failed", "high", "{}").await.is(200);
+    let real = real.text("execution_id");
+    app.wait_for_state(&real, "acknowledged").await;
+    app.report(&real, "succeeded").await;
+    assert!(counted(ended).await);
     assert!(
-        !metrics
-            .text
-            .contains(r#"executions_ended_total{playbook="intrusion-lockdown",state="succeeded"}"#),
-        "a rehearsal is no success"
+        counted(r#"neural_guard_execution_duration_seconds_count{playbook="counted"} 1"#).await
     );
+    assert!(counted(r#"neural_guard_resolution_time_seconds_count{playbook="counted"} 1"#).await);
 }
 
 #[tokio::test]
@@ -230,7 +244,9 @@ async fn what_cannot_be_rehearsed_is_told_and_why() {
 
 #[tokio::test]
 async fn a_playbook_that_is_missing_is_shown_and_comes_back() {
-    let app = start().await;
+    // The metrics are those of the process, which may run other tests.
+    let rules = RULES.replace("intrusion-unlock", "missed");
+    let app = TestApp::with(&rules, &[("executor.ack_wait", "5s")]).await;
     let status = async |name: &str| {
         app.guard.health.probe_once().await;
         let health = app.get("/health").await.is(200);
@@ -241,25 +257,24 @@ async fn a_playbook_that_is_missing_is_shown_and_comes_back() {
             .cloned();
         (health.text("status"), found.unwrap())
     };
-    let (whole, found) = status("intrusion-unlock").await;
+    let (whole, found) = status("missed").await;
     assert_eq!(
         (whole.as_str(), &found["status"]),
         ("ok", &"present".into())
     );
     assert_eq!(found["token"], "unknown");
-    app.playbooks.set_missing("intrusion-unlock", true);
-    let (whole, found) = status("intrusion-unlock").await;
+    app.playbooks.set_missing("missed", true);
+    let (whole, found) = status("missed").await;
     assert_eq!(
         (whole.as_str(), &found["status"]),
         ("degraded", &"missing".into())
     );
-    let metric = |present: &str| {
-        format!(r#"neural_guard_playbook_present{{playbook="intrusion-unlock"}} {present}"#)
-    };
+    let metric =
+        |present: &str| format!(r#"neural_guard_playbook_present{{playbook="missed"}} {present}"#);
     let metrics = app.get("/metrics").await.text;
     assert!(metrics.contains(&metric("0")), "{metrics}");
-    app.playbooks.set_missing("intrusion-unlock", false);
-    assert_eq!(status("intrusion-unlock").await.1["status"], "present");
+    app.playbooks.set_missing("missed", false);
+    assert_eq!(status("missed").await.1["status"], "present");
     app.succeed("security_threat", r#"{"ip":"203.0.113.5"}"#)
         .await;
     assert_eq!(status("intrusion-lockdown").await.1["token"], "accepted");

@@ -9,7 +9,9 @@ fn help_and_wrong_use() {
         &["--help"][..],
         &["serve", "--help"],
         &["rules", "check", "--help"],
+        &["keys", "create", "--help"],
         &["demo", "--help"],
+        &["audit", "verify", "--help"],
     ] {
         let (code, out, _) = run(guard_server(folder.path()).args(arguments));
         assert_eq!(code, 0);
@@ -30,7 +32,7 @@ fn check_config_shows_every_value_and_where_it_comes_from() {
     .unwrap();
     std::fs::write(
         folder.path().join(".env"),
-        "N8N_WEBHOOK_TOKEN=token-in-dot-env\nNEURAL_GUARD__RETENTION=30d\nREDIS_URL=redis://there\n",
+        "N8N_WEBHOOK_TOKEN=token-in-dot-env\nNEURAL_GUARD__RETENTION=30d\nOTEL_EXPORTER_OTLP_ENDPOINT=http://there\n",
     )
     .unwrap();
     let (code, out, _) = run(guard_server(folder.path())
@@ -48,7 +50,7 @@ fn check_config_shows_every_value_and_where_it_comes_from() {
     assert!(line("log.filter").ends_with("# from environment RUST_LOG"));
     assert!(line("server.listen").ends_with("# from default"));
     assert!(line("retention").ends_with("# from environment NEURAL_GUARD__RETENTION"));
-    assert!(line("redis.url").ends_with("; has no effect in this release"));
+    assert!(line("telemetry.otlp_endpoint").ends_with("; has no effect in this release"));
     assert!(!out.contains("token-in-dot-env"));
     assert!(
         !folder.path().join("data").exists(),

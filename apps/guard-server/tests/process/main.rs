@@ -7,13 +7,17 @@
     reason = "tests"
 )]
 
+mod audit;
 mod command_line;
 mod crash;
 mod database_away;
 mod instances;
 mod keys;
+mod limits;
 mod n8n;
+mod notifications;
 mod pooler;
+mod receiver;
 mod rolling;
 mod server;
 mod serving;

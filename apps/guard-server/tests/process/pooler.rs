@@ -8,6 +8,7 @@ use guard_testkit::pgbouncer::PgBouncer;
 use serde_json::{Value, json};
 
 use super::n8n::FakeN8n;
+use super::receiver::{Receiver, SECRET};
 use super::server::{API_KEY, Server, event_now};
 
 const RULES: &str = "rules:
@@ -137,4 +138,54 @@ async fn instances_act_as_one_behind_a_pooler_in_transaction_mode() {
     }
     let log = std::fs::read_to_string(&log).unwrap();
     assert_eq!(log, "", "nothing is warned of");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_escalation_is_sent_once_by_instances_behind_a_pooler() {
+    let database = TestDatabase::create().await;
+    let direct = database.url();
+    let pooler = PgBouncer::start(&direct, 3).unwrap_or_else(|why| panic!("{why}"));
+    let folder = tempfile::tempdir().unwrap();
+    let rules =
+        "rules: [{ id: page, event_type: '*', action: { escalate: { to: default, message: x } } }]";
+    std::fs::write(folder.path().join("rules.yaml"), rules).unwrap();
+    let receiver = Receiver::start().await;
+    let hook = receiver.url();
+    let environment = [
+        ("DATABASE_URL", pooler.url()),
+        ("NEURAL_GUARD__DATABASE__MIGRATE_URL", direct.as_str()),
+        ("NEURAL_GUARD__RULES__PATH", "rules.yaml"),
+        (
+            "NEURAL_GUARD__CONTACTS__DEFAULT__CHANNELS__0__TYPE",
+            "webhook",
+        ),
+        (
+            "NEURAL_GUARD__CONTACTS__DEFAULT__CHANNELS__0__URL",
+            hook.as_str(),
+        ),
+        (
+            "NEURAL_GUARD__CONTACTS__DEFAULT__CHANNELS__0__SECRET",
+            SECRET,
+        ),
+    ];
+    let servers = [(); 2].map(|()| Server::start(folder.path(), &environment));
+    let asked = (0..10).map(|n| decide(&servers[n % 2], "health_check_failed", "{}"));
+    futures::future::join_all(asked).await;
+    let states = async || {
+        let mut states: HashMap<String, usize> = HashMap::new();
+        for escalation in servers[0].all("/v1/escalations").await {
+            let state = escalation["notifications"][0]["state"].as_str().unwrap();
+            *states.entry(state.to_owned()).or_default() += 1;
+        }
+        states
+    };
+    let expected = HashMap::from([("sent".to_owned(), 1), ("repeated".to_owned(), 9)]);
+    for _ in 0..100 {
+        if states().await == expected {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(states().await, expected);
+    assert_eq!(receiver.messages().len(), 1);
 }

@@ -77,6 +77,8 @@ impl Server {
             .env("NEURAL_GUARD__SERVER__LISTEN", "127.0.0.1:0")
             .env("NEURAL_GUARD__DATA_DIR", folder.join("data"))
             .env("RUST_LOG", "warn")
+            // Tests send more than a source may.
+            .env("NEURAL_GUARD__RATE_LIMIT__REQUESTS", "0")
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,7 +1,6 @@
 //! What is on record, read past the server.
 
-use guard_domain::{AuditId, EventId, ExecutionId};
-use guard_store::CanonicalRecord;
+use guard_audit::CanonicalRecord;
 use sqlx::types::Uuid;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 
@@ -68,19 +67,19 @@ impl AuditRow {
         let digest: Option<String> =
             digest.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect());
         let record = CanonicalRecord {
-            id: AuditId::from_uuid(self.id),
+            id: self.id,
             tenant: &self.tenant,
             action: &self.action,
             actor: &self.actor,
             request_id: self.request_id.as_deref(),
             target: self.target.as_deref(),
-            event_id: self.event.map(EventId::from_uuid),
+            event_id: self.event,
             event_sha256: digest.as_deref(),
             decision: self.decision.as_deref(),
             rule_id: self.rule.as_deref(),
             rule_version: self.rule_version.map(|version| version as u32),
             revision: self.revision.map(|revision| revision as u64),
-            execution_id: self.execution.map(ExecutionId::from_uuid),
+            execution_id: self.execution,
             message: &self.message,
             shadows: &self.shadows,
             executed_at: self.executed_at,

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::ports::MockLedger;
@@ -15,6 +16,7 @@ struct Storage {
     steps: AtomicUsize,
     days: AtomicUsize,
     held_up: bool,
+    signed: Mutex<Option<DateTime<Utc>>>,
 }
 
 #[async_trait]
@@ -55,8 +57,13 @@ impl Retention for Storage {
         Ok(())
     }
 
-    /// Three steps at a time until nothing is left.
-    async fn drop_old(&self, _: TimeDelta, limit: u32) -> Result<Dropped, StorageError> {
+    async fn floor(&self, kept: TimeDelta) -> Result<DateTime<Utc>, StorageError> {
+        Ok(DateTime::UNIX_EPOCH + kept)
+    }
+
+    /// Three steps at a time until nothing is left, and nothing that is not signed.
+    async fn drop_old(&self, floor: DateTime<Utc>, limit: u32) -> Result<Dropped, StorageError> {
+        assert_eq!(*self.signed.lock().unwrap(), Some(floor));
         let step = self.steps.fetch_add(1, Ordering::Relaxed);
         let mut dropped = Dropped {
             more: step % 3 < 2,
@@ -68,6 +75,14 @@ impl Retention for Storage {
     }
 }
 
+#[async_trait]
+impl Roots for Storage {
+    async fn sign_roots(&self, floor: DateTime<Utc>) -> Result<(), StorageError> {
+        *self.signed.lock().unwrap() = Some(floor);
+        Ok(())
+    }
+}
+
 fn housekeeper(storage: &Arc<Storage>, instance: &str) -> Housekeeper {
     let mut ledger = MockLedger::new();
     ledger.expect_forget_expired().returning(|_| Ok(0));
@@ -75,6 +90,7 @@ fn housekeeper(storage: &Arc<Storage>, instance: &str) -> Housekeeper {
         leases: storage.clone(),
         ledger: Arc::new(ledger),
         retention: storage.clone(),
+        roots: storage.clone(),
         instance: instance.to_owned(),
         kept: TimeDelta::days(90),
     }

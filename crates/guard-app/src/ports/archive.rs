@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use guard_domain::{
     Attempt, AuditId, Decision, DecisionKind, Escalation, EventId, EventType, Execution,
-    ExecutionId, ExecutionState, PlaybookName, RuleId, Source, TenantId,
+    ExecutionId, ExecutionState, Notification, PlaybookName, RuleId, Source, TenantId,
 };
 use uuid::Uuid;
 
@@ -103,6 +103,15 @@ pub struct ExecutionDetail {
     pub attempts: Vec<Attempt>,
 }
 
+/// An escalation with what was sent of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EscalationRecord {
+    /// The escalation.
+    pub escalation: Escalation,
+    /// One for each channel that it goes over, by the channel's name.
+    pub notifications: Vec<Notification>,
+}
+
 /// A record of the audit trail: a decision, or something that somebody did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {
@@ -184,7 +193,7 @@ pub trait Archive: Send + Sync {
         tenant: &TenantId,
         filter: &EscalationFilter,
         page: IdPage,
-    ) -> Result<Vec<Escalation>, StorageError>;
+    ) -> Result<Vec<EscalationRecord>, StorageError>;
 
     /// Audit records, newest first.
     async fn audit(

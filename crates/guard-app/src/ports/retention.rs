@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::StorageError;
 
@@ -33,11 +33,16 @@ pub trait Retention: Send + Sync {
     /// Makes room for the days ahead, where days have to be prepared.
     async fn prepare_days(&self) -> Result<(), StorageError>;
 
-    /// Drops a step of the days that ended longer than `kept` ago: their events, audit records, executions with their
-    /// attempts, escalations, and links of the audit chain. At most `limit` rows in one transaction.
+    /// The beginning of the first day that stays if days stay for `kept` after their end, and everything that somebody still
+    /// acts on.
+    async fn floor(&self, kept: TimeDelta) -> Result<DateTime<Utc>, StorageError>;
+
+    /// Drops a step of the days before `floor`: their events, audit records, executions with their
+    /// attempts, escalations with their notifications, and links of the audit chain with their
+    /// checkpoints. At most `limit` rows in one transaction.
     ///
     /// A day whose events somebody still acts on stays, and so does everything after it: an execution that has not ended
     /// has its event. Of each chain of the audit that goes on the last link before the first record that stays is kept: the
     /// chain is verified from there. (Idempotency keys live for a day, and are long forgotten.)
-    async fn drop_old(&self, kept: TimeDelta, limit: u32) -> Result<Dropped, StorageError>;
+    async fn drop_old(&self, floor: DateTime<Utc>, limit: u32) -> Result<Dropped, StorageError>;
 }

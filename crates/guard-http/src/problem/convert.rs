@@ -9,6 +9,7 @@ use guard_domain::{EventError, FieldError};
 use http::StatusCode;
 
 use super::Problem;
+use crate::rate;
 
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
@@ -72,6 +73,7 @@ impl From<IntakeError> for Problem {
             IntakeError::BadKey | IntakeError::Rejected(_) => {
                 Self::invalid_field("", error.to_string())
             }
+            IntakeError::RateLimited(standing) => Self::rate_limited(&error.to_string(), standing),
             IntakeError::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
@@ -87,8 +89,7 @@ impl From<AuthError> for Problem {
         match error {
             AuthError::Refused => Self::unauthorized("the bearer token is not valid"),
             AuthError::TooMany(wait) => {
-                let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                let seconds = u32::try_from(whole.max(1)).unwrap_or(u32::MAX);
+                let seconds = rate::seconds(wait).max(1);
                 let detail = format!("{error}; try again in {seconds} s");
                 Self::too_many("too-many-failed-logins", detail, seconds)
             }

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use guard_app::Submission;
+use guard_app::{Answer, Submission};
 use guard_domain::MAX_BODY_BYTES;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -13,6 +13,7 @@ use crate::auth::{Caller, EventsWrite};
 use crate::body::{BatchBytes, Format};
 use crate::context::RequestContext;
 use crate::problem::Problem;
+use crate::rate;
 use crate::state::Shared;
 use crate::wire::{BatchAnswer, BatchItem, EventAnswer};
 
@@ -26,7 +27,8 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
 
 /// Take several events in.
 ///
-/// Each stands alone: it is answered as `POST /events` would have, without waiting for acknowledgements.
+/// Each stands alone: it is answered as `POST /events` would have, without waiting for acknowledgements. Each counts for the limit
+/// of its source.
 #[utoipa::path(
     post,
     path = "/v1/events/batch",
@@ -48,7 +50,7 @@ async fn post_batch(
     caller: Caller<EventsWrite>,
     context: RequestContext,
     BatchBytes(format, bytes): BatchBytes<MAX_BATCH_BYTES>,
-) -> Result<Json<BatchAnswer>, Problem> {
+) -> Result<(HeaderMap, Json<BatchAnswer>), Problem> {
     let texts = split_batch(format, &bytes)?;
     if texts.len() > MAX_BATCH_EVENTS {
         let found = texts.len();
@@ -72,33 +74,43 @@ async fn post_batch(
         .receive_all(&caller.principal, submissions)
         .await
         .into_iter();
-    let items = texts.iter().enumerate().map(|(index, text)| {
-        let outcome = if fits(text) { answers.next() } else { None };
-        let outcome = outcome.map_or_else(
-            || {
-                Err(Problem::too_large(format!(
-                    "an event has at most {MAX_BODY_BYTES} bytes"
-                )))
-            },
-            |answer| answer.map_err(Problem::from),
-        );
-        let (status, body) = match outcome {
-            Ok(answer) => (StatusCode::OK, to_raw_value(&EventAnswer::from(&answer))),
-            Err(problem) => (
-                problem.status(),
-                to_raw_value(&problem.of_request(context.id)),
-            ),
-        };
-        let body = body.unwrap_or_else(|_| RawValue::NULL.to_owned());
-        BatchItem {
-            index,
-            status: status.as_u16(),
-            body,
-        }
+    let outcomes: Vec<Result<Answer, Problem>> = texts
+        .iter()
+        .map(|text| match fits(text).then(|| answers.next()).flatten() {
+            Some(answer) => answer.map_err(Problem::from),
+            None => Err(Problem::too_large(format!(
+                "an event has at most {MAX_BODY_BYTES} bytes"
+            ))),
+        })
+        .collect();
+    let rates = outcomes.iter().filter_map(|outcome| match outcome {
+        Ok(answer) => answer.rate,
+        Err(problem) => problem.rate(),
     });
-    Ok(Json(BatchAnswer {
+    let mut headers = HeaderMap::new();
+    rate::say(&mut headers, &rates);
+    let items = outcomes.into_iter().enumerate();
+    let items = items.map(|(index, outcome)| item(index, outcome, &context));
+    let answer = BatchAnswer {
         items: items.collect(),
-    }))
+    };
+    Ok((headers, Json(answer)))
+}
+
+/// What is answered to one event.
+fn item(index: usize, outcome: Result<Answer, Problem>, context: &RequestContext) -> BatchItem {
+    let (status, body) = match outcome {
+        Ok(answer) => (StatusCode::OK, to_raw_value(&EventAnswer::from(&answer))),
+        Err(problem) => (
+            problem.status(),
+            to_raw_value(&problem.of_request(context.id)),
+        ),
+    };
+    BatchItem {
+        index,
+        status: status.as_u16(),
+        body: body.unwrap_or_else(|_| RawValue::NULL.to_owned()),
+    }
 }
 
 fn split_batch(format: Format, bytes: &[u8]) -> Result<Vec<&[u8]>, Problem> {

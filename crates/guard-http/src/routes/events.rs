@@ -17,6 +17,7 @@ use crate::auth::{Caller, EventsWrite, ExecutionsRead};
 use crate::body::{JsonBytes, Params, PathId};
 use crate::context::RequestContext;
 use crate::problem::Problem;
+use crate::rate;
 use crate::state::Shared;
 use crate::wire::{EventAnswer, EventDocument, List};
 
@@ -32,7 +33,8 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
 
 /// Take an event in.
 ///
-/// When this answers 200, the event and what was decided about it are durable. `/v1/events` is the same.
+/// When this answers 200, the event and what was decided about it are durable. `RateLimit-Policy` and `RateLimit` say how many
+/// more events the source may send. `/v1/events` is the same.
 #[utoipa::path(
     post,
     path = "/events",
@@ -50,6 +52,7 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
         (status = 413, body = Problem, description = "More than 128 KiB"),
         (status = 415, body = Problem, description = "Not JSON"),
         (status = 422, body = Problem, description = "Not an event: every wrong field is named"),
+        (status = 429, body = Problem, description = "The source has sent too many events: `Retry-After`, `RateLimit-Policy` and `RateLimit` say when to come again"),
         (status = 503, body = Problem, description = "Not recorded, or unknown whether it was: try again with the same key"),
     ),
     security(("bearer" = ["events:write"])),
@@ -68,8 +71,9 @@ async fn post_event(
     };
     let answer = api.intake.receive(&caller.principal, submission).await?;
     let mut response = Json(EventAnswer::from(&answer)).into_response();
+    let headers = response.headers_mut();
+    rate::say(headers, &answer.rate.iter().copied());
     if answer.replayed {
-        let headers = response.headers_mut();
         headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
@@ -90,6 +94,7 @@ async fn post_event(
         (status = 413, body = Problem),
         (status = 415, body = Problem),
         (status = 422, body = Problem),
+        (status = 429, body = Problem),
         (status = 503, body = Problem),
     ),
     security(("bearer" = ["events:write"])),

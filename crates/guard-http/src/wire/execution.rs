@@ -1,8 +1,8 @@
-//! Executions, escalations, pauses.
+//! Executions, pauses.
 
 use chrono::{DateTime, Utc};
 use guard_app::ports::{ExecutionDetail, Pause};
-use guard_domain::{Attempt, Escalation, Execution, timestamp};
+use guard_domain::{Attempt, Execution, timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -160,46 +160,6 @@ impl From<Execution> for CallbackAnswer {
         Self {
             execution_id: execution.id.to_string(),
             state: execution.state.as_str(),
-        }
-    }
-}
-
-/// A call for a human.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EscalationBody {
-    /// Its id.
-    id: String,
-    /// Why.
-    #[schema(example = "unconfirmed")]
-    reason: &'static str,
-    /// Who is called.
-    contact: String,
-    /// How urgent it is.
-    severity: &'static str,
-    /// What to know.
-    message: String,
-    /// The event behind it.
-    event_id: Option<String>,
-    /// The execution behind it.
-    execution_id: Option<String>,
-    /// The rule behind it.
-    rule_id: Option<String>,
-    /// When it was raised.
-    created_at: String,
-}
-
-impl From<Escalation> for EscalationBody {
-    fn from(escalation: Escalation) -> Self {
-        Self {
-            id: escalation.id.to_string(),
-            reason: escalation.reason.as_str(),
-            contact: escalation.contact.to_string(),
-            severity: escalation.severity.as_str(),
-            message: escalation.message,
-            event_id: escalation.event_id.map(|id| id.to_string()),
-            execution_id: escalation.execution_id.map(|id| id.to_string()),
-            rule_id: escalation.rule_id.map(|id| id.to_string()),
-            created_at: timestamp::format(escalation.created_at),
         }
     }
 }

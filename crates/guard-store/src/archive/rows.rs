@@ -1,13 +1,16 @@
 //! What rows of lists say.
 
-use guard_app::ports::{EventRecord, StorageError};
+use std::collections::HashMap;
+
+use guard_app::ports::{EscalationRecord, EventRecord, StorageError};
 use guard_domain::{
     Attempt, AttemptOutcome, ContactName, Escalation, EscalationId, EscalationReason, EventId,
-    ExecutionId, RuleId, Severity,
+    ExecutionId, RuleId, Severity, TenantId,
 };
 use uuid::Uuid;
 
-use crate::database::Row;
+use crate::database::{Row, Session};
+use crate::notifications::notifications_between;
 use crate::receipt::{decision, execution_brief};
 use crate::row::Columns;
 
@@ -55,4 +58,24 @@ pub(crate) fn escalation(row: &Row) -> Result<Escalation, StorageError> {
         rule_id: columns.parse_optional("rule_id", RuleId::parse)?,
         created_at: columns.moment("created_at")?,
     })
+}
+
+/// Escalations, in descending order of their ids, with what was sent of each.
+pub(super) async fn with_notifications(
+    session: &mut Session,
+    tenant: &TenantId,
+    escalations: Vec<Escalation>,
+) -> Result<Vec<EscalationRecord>, StorageError> {
+    let (Some(newest), Some(oldest)) = (escalations.first(), escalations.last()) else {
+        return Ok(Vec::new());
+    };
+    let mut found: HashMap<EscalationId, Vec<_>> = HashMap::new();
+    for (id, notification) in notifications_between(session, tenant, oldest.id, newest.id).await? {
+        found.entry(id).or_default().push(notification);
+    }
+    let record = |escalation: Escalation| EscalationRecord {
+        notifications: found.remove(&escalation.id).unwrap_or_default(),
+        escalation,
+    };
+    Ok(escalations.into_iter().map(record).collect())
 }

@@ -1,19 +1,25 @@
 //! The head of this process's chain, and what is not known of it.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{Clock, Random, StorageError, random_tail};
+use guard_audit::{GENESIS, link_hash};
 use guard_domain::id;
 use uuid::Uuid;
 
-use crate::chain::{GENESIS, link_hash};
 use crate::database::Session;
 use crate::planted_fault::{PlantedFault::SkippedAuditLink, SKIPPED_EVERY, is_planted};
 use crate::row::micros;
+
+/// A chain that has been silent for longer does not go on: retention, which keeps two days at least, may let go of all of it.
+const SILENCE: TimeDelta = TimeDelta::days(1);
 
 /// The chain that this process writes.
 #[derive(Debug)]
 pub(crate) struct Chain {
     id: Uuid,
     head: Head,
+    /// When it was last asked for a place.
+    used: DateTime<Utc>,
     /// The next link has been written, and its commit has not ended as far as is known.
     under_way: bool,
     /// Places whose links may have been committed or not.
@@ -59,18 +65,24 @@ impl Chain {
         Self {
             id: new_id(clock, random),
             head: Head::NONE,
+            used: clock.now(),
             under_way: false,
             unheard: Vec::new(),
         }
     }
 
-    /// The place of the next link. If it is not known whether the one before was committed, it is the first of a new chain.
+    /// The place of the next link. If it is not known whether the one before was committed, or that was long ago, it is the
+    /// first of a new chain.
     pub(super) fn next(&mut self, clock: &dyn Clock, random: &dyn Random) -> Place {
+        let now = clock.now();
         if self.under_way {
             self.unheard.push(self.place());
+        }
+        if self.under_way || now - self.used > SILENCE {
             self.id = new_id(clock, random);
             self.head = Head::NONE;
         }
+        self.used = now;
         self.under_way = true;
         self.place()
     }

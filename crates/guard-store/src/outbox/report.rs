@@ -9,7 +9,7 @@ use guard_domain::{Escalation, Execution, ExecutionId, ExecutionState, TenantId}
 
 use crate::database::Session;
 use crate::error::unavailable;
-use crate::execution::{execution, insert_escalation, lock_row, read, set_state};
+use crate::execution::{execution, lock_row, read, set_state};
 use crate::planted_fault::{PlantedFault::NoFencing, is_planted};
 use crate::row::{Columns, micros, text};
 use crate::store::Store;
@@ -52,7 +52,7 @@ impl Store {
                 .await?;
         }
         if let Some(raised) = &report.escalation
-            && insert_escalation(&mut transaction, tenant, raised).await?
+            && self.raise(&mut transaction, tenant, raised).await?
         {
             escalation = Some(raised.clone());
         }

@@ -65,14 +65,15 @@ pub(super) const SQLITE: [Table; 2] = [
     table!("audit_log", "audit_id", "audit_id"),
 ];
 pub(super) const EXECUTIONS: Table = table!("rule_executions", "execution_id", "execution_id");
-/// The attempts go before their execution.
-pub(super) const BOTH: [Table; 3] = [
+/// The attempts go before their execution, the notifications before their escalation.
+pub(super) const BOTH: [Table; 4] = [
     table!(
         "execution_attempts",
         "execution_id",
         "execution_id, attempt"
     ),
     EXECUTIONS,
+    table!("notifications", "escalation_id", "escalation_id, channel"),
     table!("escalations", "escalation_id", "escalation_id"),
 ];
 
@@ -159,6 +160,34 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Deletes checkpoints of before a moment, but not the last one: the next follows from it.
+    pub(super) async fn delete_checkpoints(
+        &self,
+        latest: DateTime<Utc>,
+        limit: u32,
+        dropped: &mut Dropped,
+    ) -> Result<(), StorageError> {
+        let mut transaction = self.database.begin().await?;
+        let floor = floor(&mut transaction, latest).await?;
+        let deleted = transaction
+            .query(
+                "DELETE FROM audit_checkpoints WHERE number IN
+                     (SELECT number FROM audit_checkpoints
+                      WHERE created_at < $1 AND number < (SELECT max(number) FROM audit_checkpoints)
+                      ORDER BY number LIMIT $2)",
+            )
+            .bind(micros(floor))
+            .bind(i64::from(limit))
+            .execute()
+            .await?;
+        finish(transaction, deleted).await?;
+        dropped.add("audit_checkpoints", deleted);
+        dropped.more |= deleted >= u64::from(limit);
+        Ok(())
+    }
+}
+
 async fn finish(transaction: Session, deleted: u64) -> Result<(), StorageError> {
     if deleted == 0 {
         return transaction.roll_back().await;
@@ -167,7 +196,10 @@ async fn finish(transaction: Session, deleted: u64) -> Result<(), StorageError> 
 }
 
 /// The chains that began before a moment: one step in the index for each.
-async fn chains(session: &mut Session, before: DateTime<Utc>) -> Result<Vec<Uuid>, StorageError> {
+pub(crate) async fn chains(
+    session: &mut Session,
+    before: DateTime<Utc>,
+) -> Result<Vec<Uuid>, StorageError> {
     let rows = session
         .query(
             "WITH RECURSIVE chains (chain) AS (

@@ -8,14 +8,15 @@
 )]
 
 mod instances;
+mod notifications;
 mod retention;
 mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use guard_store::{PostgresAddress, Store, StoreSettings};
-use guard_testkit::contract::World;
+use guard_store::{NotificationSettings, PostgresAddress, Store, StoreSettings};
+use guard_testkit::contract::{World, channels};
 use guard_testkit::{FakeClock, SeededRandom, TestDatabase};
 
 /// Instances that share a database, a clock, and nothing else.
@@ -33,6 +34,10 @@ async fn instances_at<const N: usize>(
     for _ in 0..N {
         let settings = StoreSettings {
             timeout: Duration::from_secs(4),
+            notifications: NotificationSettings {
+                channels: channels(),
+                ..NotificationSettings::default()
+            },
             ..StoreSettings::default()
         };
         let store = Store::open_postgres(address, clock.clone(), random.clone(), settings).await;

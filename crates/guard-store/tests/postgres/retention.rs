@@ -15,7 +15,8 @@ use super::instances;
 
 async fn drop_old(world: &World<Store>) -> Dropped {
     let kept = TimeDelta::days(2);
-    world.store.drop_old(kept, 1000).await.unwrap()
+    let floor = world.store.floor(kept).await.unwrap();
+    world.store.drop_old(floor, 1000).await.unwrap()
 }
 
 /// An event of the first day, three days ago.

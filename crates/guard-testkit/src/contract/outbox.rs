@@ -62,7 +62,7 @@ impl<S: Storage + 'static> World<S> {
             .await;
         list.unwrap()
             .iter()
-            .map(|escalation| escalation.reason)
+            .map(|record| record.escalation.reason)
             .collect()
     }
 

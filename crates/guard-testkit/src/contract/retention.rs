@@ -14,10 +14,11 @@ const KEPT: TimeDelta = TimeDelta::days(2);
 
 impl<S: Storage + 'static> World<S> {
     /// Drops what is old, a few rows at a time, and gives what was dropped in all.
-    async fn drop_old(&self) -> Dropped {
+    pub(super) async fn drop_old(&self) -> Dropped {
+        let floor = self.store.floor(KEPT).await.expect("a floor");
         let mut all = Dropped::default();
         loop {
-            let step = self.store.drop_old(KEPT, 2).await.expect("dropped");
+            let step = self.store.drop_old(floor, 2).await.expect("dropped");
             for (what, count) in &step.counts {
                 assert!(*count <= 2 || what.ends_with("_days"), "{step:?}");
                 all.add(what, *count);

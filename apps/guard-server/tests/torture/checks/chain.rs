@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use guard_store::{GENESIS, link_hash};
+use guard_audit::{GENESIS, link_hash};
 use sha2::{Digest, Sha256};
 use sqlx::types::Uuid;
 

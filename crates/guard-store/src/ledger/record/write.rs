@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::Batch;
 use crate::database::{Cell, Insert, Session, insert};
-use crate::execution::insert_escalation;
 use crate::ledger::windows::write_matches;
 use crate::row::{micros, stored_value, text};
 
@@ -52,7 +51,8 @@ impl Batch<'_> {
         write_matches(session, &windows.collect::<Vec<_>>()).await?;
         for entry in &self.entries {
             if let Some(escalation) = &entry.escalation {
-                insert_escalation(session, &entry.intake.tenant, escalation).await?;
+                let tenant = &entry.intake.tenant;
+                self.store.raise(session, tenant, escalation).await?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Standard Webhooks signatures (<https://www.standardwebhooks.com>).
+//! Standard Webhooks signatures (<https://www.standardwebhooks.com>), which more than one adapter makes.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,7 +8,8 @@ use sha2::Sha256;
 /// The `webhook-signature` of a message: `v1,` and the Base64 of the HMAC-SHA256 of `id.timestamp.body`.
 ///
 /// A secret that begins with `whsec_` is the Base64 of the key, any other is the key itself.
-pub(crate) fn sign(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
+#[must_use]
+pub fn sign_webhook(secret: &str, id: &str, timestamp: i64, body: &str) -> String {
     let encoded = secret
         .strip_prefix("whsec_")
         .and_then(|text| BASE64_STANDARD.decode(text).ok());
@@ -26,7 +27,7 @@ mod tests {
     /// The example of the specification's reference libraries.
     #[test]
     fn the_published_example_is_reproduced() {
-        let signature = sign(
+        let signature = sign_webhook(
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "msg_p5jXN8AQM9LWM0D4loKWxJek",
             1_614_265_330,

@@ -1,20 +1,22 @@
-//! The hash chain of the audit trail.
+//! Records in canonical form, and the links that stand for them.
 //!
-//! A link of the chain stands for one commit: its hash is the SHA-256 of the previous link's hash followed by the hashes
+//! A link of a chain stands for one commit: its hash is the SHA-256 of the previous link's hash followed by the hashes
 //! of the commit's records in order. A record's hash is the SHA-256 of its canonical form, a JSON array of its fields in
 //! the order of [`CanonicalRecord`], so that a record can be left out of an export and leave its bare hash behind.
 
-use guard_domain::{AuditId, EventId, ExecutionId};
+use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-/// The hash before the first link of a chain.
-pub const GENESIS: [u8; 32] = [0; 32];
+#[cfg(doc)]
+use crate::hash::GENESIS;
+use crate::hash::Hash;
 
 /// A record in canonical form. Absent values are `null`, times are microseconds since the Unix epoch.
 #[derive(Debug, Clone)]
 pub struct CanonicalRecord<'a> {
     /// Its id.
-    pub id: AuditId,
+    pub id: Uuid,
     /// Whose it is.
     pub tenant: &'a str,
     /// What happened.
@@ -26,7 +28,7 @@ pub struct CanonicalRecord<'a> {
     /// What it was done to.
     pub target: Option<&'a str>,
     /// The event decided about.
-    pub event_id: Option<EventId>,
+    pub event_id: Option<Uuid>,
     /// The SHA-256 of the event's text, in hexadecimal.
     pub event_sha256: Option<&'a str>,
     /// The decision.
@@ -38,7 +40,7 @@ pub struct CanonicalRecord<'a> {
     /// The revision of the rules.
     pub revision: Option<u64>,
     /// The execution that follows.
-    pub execution_id: Option<ExecutionId>,
+    pub execution_id: Option<Uuid>,
     /// Why.
     pub message: &'a str,
     /// The shadow rules that matched, as a JSON array.
@@ -50,7 +52,13 @@ pub struct CanonicalRecord<'a> {
 impl CanonicalRecord<'_> {
     /// The record's hash.
     #[must_use]
-    pub fn hash(&self) -> [u8; 32] {
+    pub fn hash(&self) -> Hash {
+        record_hash(&self.text())
+    }
+
+    /// The canonical form.
+    #[must_use]
+    pub fn text(&self) -> Box<RawValue> {
         let fields = (
             self.id,
             self.tenant,
@@ -70,14 +78,19 @@ impl CanonicalRecord<'_> {
             self.executed_at,
         );
         // Nothing in it can fail to serialise.
-        let text = serde_json::to_vec(&fields).unwrap_or_default();
-        Sha256::digest(text).into()
+        to_raw_value(&fields).unwrap_or_else(|_| RawValue::NULL.to_owned())
     }
 }
 
-/// The hash of a link.
+/// The hash of a record in canonical form.
 #[must_use]
-pub fn link_hash(previous: &[u8; 32], records: &[[u8; 32]]) -> [u8; 32] {
+pub fn record_hash(text: &RawValue) -> Hash {
+    Sha256::digest(text.get()).into()
+}
+
+/// The hash of a link; [`GENESIS`] is previous to the first.
+#[must_use]
+pub fn link_hash(previous: &Hash, records: &[Hash]) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(previous);
     for record in records {
@@ -86,23 +99,14 @@ pub fn link_hash(previous: &[u8; 32], records: &[[u8; 32]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
+    use crate::hash::{GENESIS, hex};
 
     fn record(message: &str) -> CanonicalRecord<'_> {
         CanonicalRecord {
-            id: AuditId::from_uuid(Uuid::nil()),
+            id: Uuid::nil(),
             tenant: "default",
             action: "decision",
             actor: "key:api",

@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod checkpoint;
+mod export;
+mod finding;
+mod hash;
+mod key;
+mod record;
+mod verify;
+
+pub use checkpoint::{Checkpoint, Head, Kept, SignedCheckpoint, heads_digest};
+pub use export::{ExportHead, Line, Link, LinkRecord};
+pub use finding::{Finding, FindingKind};
+pub use hash::{GENESIS, Hash, hex, parse_hash};
+pub use key::{KeyError, PublicKey, SigningKey};
+pub use record::{CanonicalRecord, link_hash, record_hash};
+pub use verify::{Verified, Verifier};
