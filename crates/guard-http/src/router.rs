@@ -56,7 +56,7 @@ impl Modify for SecuritySchemes {
             )
         };
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", scheme("An API key"));
+        components.add_security_scheme("bearer", scheme("An API key or a JWT"));
         components.add_security_scheme(
             "callback",
             scheme("The `callback_token` of a delivery; it is good for that execution alone"),

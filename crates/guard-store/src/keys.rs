@@ -165,8 +165,7 @@ impl ApiKeys for Store {
             .reader()
             .await?
             .query(select_keys!(
-                "key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
-                 AND NOT EXISTS (SELECT 1 FROM tenants t WHERE t.tenant = api_keys.tenant AND t.disabled_at IS NOT NULL)"
+                "key_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
             ))
             .bind(id)
             .bind(micros(self.clock.now()))

@@ -81,7 +81,7 @@ pub struct KeyUse {
 /// Stored API keys.
 #[async_trait]
 pub trait ApiKeys: Send + Sync {
-    /// The key of this id, whichever its tenant, unless it was revoked, has expired, or its tenant is disabled.
+    /// The key of this id, whichever its tenant, unless it was revoked or has expired.
     async fn find_key(&self, id: &str) -> Result<Option<ApiKey>, StorageError>;
 
     /// Stores a key on record if there is none yet, revoked ones included. Returns whether it was stored.
