@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
+use crate::key_commands::{self, KeysCommand};
 use crate::{audit, commands, contacts, demo, run};
 
 /// The automated security brain beside Sentinel: takes events in, decides by policy, has n8n run playbooks, and keeps the
@@ -36,6 +37,9 @@ enum Command {
     Migrate,
     /// Print the effective configuration, secrets masked, with where each value comes from
     CheckConfig,
+    /// Look after API keys, on the database itself: a server may be running on it
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Work with rule files
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -99,6 +103,7 @@ impl Cli {
             Command::Demo { once } => demo::run(once),
             Command::Migrate => commands::migrate(&Settings::load(config)?),
             Command::CheckConfig => commands::check_config(config),
+            Command::Keys(command) => key_commands::run(&Settings::load(config)?, command),
             Command::Contacts(ContactsCommand::Test { name }) => {
                 contacts::test(&Settings::load(config)?, &name)
             }

@@ -3,6 +3,7 @@
 mod channels;
 mod check;
 mod contacts;
+mod jwt;
 mod keys;
 mod rates;
 mod reader;

@@ -15,6 +15,7 @@ pub mod wiring;
 mod audit;
 mod commands;
 mod contacts;
+mod key_commands;
 
 /// The examples of the project's README are compiled and run.
 #[cfg(doctest)]

@@ -12,10 +12,11 @@ use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
     CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
-    IntakeService, IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook,
-    RuleManager,
+    IntakeService, IntakeSettings, KeyService, OperatorService, QueryService, Reconciler, Refusals,
+    RuleBook, RuleManager,
 };
 use guard_http::Api;
+use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::rule_source;
 use crate::system::SystemRandom;
-use adapters::{authenticator, metrics_handle, n8n_client, rate_gate};
+use adapters::{authenticator, first_key, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
 use housekeeping::{fold_metrics, keep_house, keep_up};
 pub use signing::signing_key;
@@ -81,6 +82,9 @@ pub struct Guard {
     pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
+    /// Knows who is asking.
+    pub authenticator: Arc<BearerAuthenticator>,
+    jwks: Option<Arc<Jwks>>,
     /// Signs the audit trail.
     pub checkpointer: Arc<Checkpointer>,
     /// When which part stops.
@@ -193,8 +197,9 @@ pub async fn build(
         wake.clone(),
         stops.committer.clone(),
     );
-    let (authenticator, generated_key) =
-        authenticator(settings, store.clone(), &clock, random.as_ref()).await?;
+    let maker = Arc::new(RandomKeys(random.clone()));
+    let generated_key = first_key(settings, store.as_ref(), clock.as_ref(), maker.as_ref()).await?;
+    let (authenticator, jwks) = authenticator(settings, store.clone(), &clock, random.as_ref())?;
     let api = Arc::new(Api {
         intake: IntakeService {
             committer,
@@ -238,7 +243,12 @@ pub async fn build(
             clock: clock.clone(),
         },
         health: health.clone(),
-        authenticator,
+        keys: KeyService {
+            keys: store.clone(),
+            maker,
+            clock: clock.clone(),
+        },
+        authenticator: authenticator.clone(),
         metrics: metrics_handle()?,
         clock,
         random,
@@ -253,6 +263,8 @@ pub async fn build(
         dispatcher,
         courier,
         health,
+        authenticator,
+        jwks,
         checkpointer,
         stops,
         generated_key,
@@ -312,6 +324,10 @@ impl Guard {
             every: settings.n8n_reconcile_interval,
         };
         tasks.spawn(reconciler.run(stop.clone()));
+        tasks.spawn(self.authenticator.clone().write_uses(stop.clone()));
+        if let Some(jwks) = &self.jwks {
+            tasks.spawn(jwks.clone().follow(stop.clone()));
+        }
         tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
         tasks.spawn(self.checkpointer.clone().run(stop.clone()));
         tasks.spawn(keep_house(

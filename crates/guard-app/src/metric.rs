@@ -34,6 +34,8 @@ pub const RESOLUTION_TIME: &str = "neural_guard_resolution_time_seconds";
 pub const PLAYBOOK_PRESENT: &str = "neural_guard_playbook_present";
 /// Callbacks that were refused because of their token.
 pub const CALLBACKS_REFUSED: &str = "neural_guard_callbacks_refused_total";
+/// Bearer tokens that were refused, by `reason`.
+pub const LOGINS_REFUSED: &str = "neural_guard_logins_refused_total";
 /// Circuit breakers that are open, by `scope`.
 pub const BREAKERS_OPEN: &str = "neural_guard_breakers_open";
 /// Intakes in one commit.
@@ -93,6 +95,7 @@ pub fn describe() {
         CALLBACKS_REFUSED,
         "Callbacks that were refused because of their token"
     );
+    describe_counter!(LOGINS_REFUSED, "Bearer tokens that were refused");
     describe_gauge!(BREAKERS_OPEN, "Circuit breakers that are open");
     describe_histogram!(COMMIT_BATCH, "Intakes in one commit");
     describe_counter!(COMMIT_FAILURES, "Commits that failed");

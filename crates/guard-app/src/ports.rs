@@ -1,5 +1,6 @@
 //! What the use cases need of the world.
 
+mod api_keys;
 mod archive;
 mod audit;
 mod authenticator;
@@ -18,12 +19,13 @@ mod retention;
 mod rules;
 mod storage;
 
+pub use api_keys::{ApiKey, ApiKeys, FreshKey, KeyDigest, KeyMaker, KeyUse};
 pub use archive::{
     Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EscalationRecord,
     EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage,
 };
 pub use audit::{Act, AuditLog};
-pub use authenticator::{ApiKey, ApiKeys, AuthError, Authenticator, Principal, Scope};
+pub use authenticator::{AuthError, Authenticator, Principal, Scope};
 pub use checkpoints::{Checkpoints, OldLinks, Roots, Witness};
 pub use clock::{Clock, Random, random_tail};
 pub use controls::{Controls, Pause, PauseScope, PauseScopeError};

@@ -53,6 +53,29 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// A page of what sorts by name, of which one item more than the limit was asked for.
+    pub(crate) fn of_names(mut items: Vec<T>, limit: u32, name: impl Fn(&T) -> String) -> Self {
+        let limit = limit as usize;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Self {
+            next_cursor: items.last().filter(|_| more).map(name),
+            items,
+        }
+    }
+}
+
+/// How many items a page has.
+pub(crate) fn limit_of(query: &PageQuery) -> Result<u32, QueryError> {
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+    if (1..=MAX_PAGE).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(QueryError::Limit)
+    }
+}
+
 /// Where a page ended, and how far back the list goes: a list keeps its end while it is being read.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
@@ -111,21 +134,12 @@ pub struct QueryService {
 }
 
 impl QueryService {
-    fn limit(query: &PageQuery) -> Result<u32, QueryError> {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE);
-        if (1..=MAX_PAGE).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(QueryError::Limit)
-        }
-    }
-
     fn bounds(
         &self,
         query: &PageQuery,
         since: Option<DateTime<Utc>>,
     ) -> Result<Bounds, QueryError> {
-        let limit = Self::limit(query)?;
+        let limit = limit_of(query)?;
         let cursor = match &query.cursor {
             None => None,
             Some(text) => Some(Cursor::decode(text).ok_or(QueryError::Cursor)?),
@@ -250,7 +264,7 @@ impl QueryService {
         after: &str,
         limit: Option<u32>,
     ) -> Result<Page<AuditRecord>, QueryError> {
-        let limit = Self::limit(&PageQuery {
+        let limit = limit_of(&PageQuery {
             limit,
             cursor: None,
         })?;

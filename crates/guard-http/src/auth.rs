@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
+use crate::context::PeerAddress;
 use crate::problem::Problem;
 use crate::state::Shared;
 
@@ -32,7 +33,8 @@ required!(
     RulesRead,
     ExecutionsRead,
     ExecutionsWrite,
-    AuditRead
+    AuditRead,
+    Admin
 );
 
 /// A principal who may do what `S` stands for.
@@ -46,7 +48,9 @@ impl<S: Required> FromRequestParts<Shared> for Caller<S> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Shared) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
-        let principal = api.authenticator.authenticate(token).await?;
+        let peer = parts.extensions.get::<PeerAddress>();
+        let peer = peer.map(|peer| peer.0.ip());
+        let principal = api.authenticator.authenticate(token, peer).await?;
         if !principal.may(S::SCOPE) {
             let missing = S::SCOPE.as_str();
             return Err(Problem::forbidden(format!(

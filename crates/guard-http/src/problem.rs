@@ -169,6 +169,15 @@ impl Problem {
         Self::new(status, "internal", "Internal error", detail)
     }
 
+    /// Too much at once: come back after some seconds.
+    fn too_many(slug: &str, detail: impl Into<String>, retry_after: u64) -> Self {
+        let (status, title) = (StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+        Self {
+            retry_after: Some(retry_after),
+            ..Self::new(status, slug, title, detail)
+        }
+    }
+
     fn unavailable(slug: &str, detail: impl Into<String>, retry_after: u64) -> Self {
         let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Service unavailable");
         Self {

@@ -16,7 +16,8 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::context::surround;
 use crate::problem::Problem;
 use crate::routes::{
-    audit, batch, callbacks, escalations, events, executions, health, pauses, playbooks, rules,
+    audit, batch, callbacks, escalations, events, executions, health, keys, pauses, playbooks,
+    rules,
 };
 use crate::state::{Api, Shared};
 
@@ -36,6 +37,7 @@ use crate::state::{Api, Shared};
         (name = "rules", description = "What decides"),
         (name = "control", description = "Holding back and letting go on"),
         (name = "audit", description = "Who did what, and when"),
+        (name = "identity", description = "Who may do what"),
         (name = "health", description = "How the server is doing"),
     )
 )]
@@ -54,7 +56,7 @@ impl Modify for SecuritySchemes {
             )
         };
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", scheme("An API key"));
+        components.add_security_scheme("bearer", scheme("An API key or a JWT"));
         components.add_security_scheme(
             "callback",
             scheme("The `callback_token` of a delivery; it is good for that execution alone"),
@@ -73,6 +75,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .merge(pauses::router())
         .merge(playbooks::router())
         .merge(audit::router())
+        .merge(keys::router())
         .merge(health::router())
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod escalations;
 pub(crate) mod events;
 pub(crate) mod executions;
 pub(crate) mod health;
+pub(crate) mod keys;
 pub(crate) mod pauses;
 pub(crate) mod playbooks;
 pub(crate) mod rules;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use guard_app::ports::{Authenticator, Clock, Random};
 use guard_app::{
-    CallbackService, HealthService, IntakeService, OperatorService, QueryService, RuleManager,
+    CallbackService, HealthService, IntakeService, KeyService, OperatorService, QueryService,
+    RuleManager,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -22,6 +23,8 @@ pub struct Api {
     pub queries: QueryService,
     /// Watches over the server.
     pub health: Arc<HealthService>,
+    /// Makes and revokes keys.
+    pub keys: KeyService,
     /// Knows who is asking.
     pub authenticator: Arc<dyn Authenticator>,
     /// Renders the metrics.

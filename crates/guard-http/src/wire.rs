@@ -5,6 +5,7 @@ mod escalation;
 mod event;
 mod execution;
 mod health;
+mod key;
 mod rule;
 
 use guard_app::Page;
@@ -17,6 +18,7 @@ pub(crate) use escalation::EscalationBody;
 pub(crate) use event::{BatchAnswer, BatchItem, EventAnswer, EventDocument};
 pub(crate) use execution::{CallbackAnswer, ExecutionBody, ExecutionDetailBody, PauseBody};
 pub(crate) use health::HealthBody;
+pub(crate) use key::{IssuedKeyBody, KeyBody};
 pub(crate) use rule::{EvaluationBody, RuleBody, RuleList};
 
 /// A page of a list.

@@ -5,6 +5,7 @@
 
 mod archive;
 mod checkpoints;
+mod keys;
 mod leases;
 mod ledger;
 mod notifications;
@@ -32,6 +33,7 @@ use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
 pub use archive::*;
 pub use checkpoints::*;
+pub use keys::*;
 pub use leases::*;
 pub use ledger::*;
 pub use notifications::*;
@@ -260,6 +262,10 @@ macro_rules! storage_contract {
             rules_are_versions_in_revisions
             a_start_does_not_revert_and_an_operator_does
             the_first_key_is_the_only_one
+            a_key_is_kept_as_it_was_made
+            a_key_that_is_revoked_or_expired_is_not_found
+            keys_are_listed_by_tenant_and_page
+            the_last_use_of_a_key_is_noted
             a_callback_key_is_made_once
             pages_are_stable
             lists_are_filtered

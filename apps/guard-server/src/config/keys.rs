@@ -230,6 +230,36 @@ pub const KEYS: &[Key] = &[
     )
     .known_as("NEURAL_GUARD_ADMIN_KEY")
     .secret(),
+    Key::unset(
+        "auth.jwt.secret",
+        "secret that JWTs are signed with (HS256), 32 bytes or more",
+    )
+    .secret(),
+    Key::unset(
+        "auth.jwt.public_key",
+        "the issuer's public key in PEM: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA)",
+    ),
+    Key::unset(
+        "auth.jwt.public_key_file",
+        "file of the issuer's public key in PEM",
+    ),
+    Key::unset(
+        "auth.jwt.jwks_url",
+        "where the issuer's public keys are, as a JWK set",
+    ),
+    Key::unset(
+        "auth.jwt.issuer",
+        "the issuer (`iss`) that JWTs must name; needed unless they are signed with a secret",
+    ),
+    Key::unset(
+        "auth.jwt.audience",
+        "the audience (`aud`) that JWTs must be for; needed unless they are signed with a secret",
+    ),
+    key(
+        "auth.jwt.leeway",
+        "30s",
+        "how far the issuer's clock may be off, up to 5m",
+    ),
     Key::unset("redis.url", "rate limits shared by instances")
         .known_as("REDIS_URL")
         .secret(),

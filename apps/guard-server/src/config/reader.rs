@@ -68,14 +68,14 @@ impl Reader<'_> {
         })
     }
 
-    fn url(&mut self, name: &str) -> Option<Url> {
+    pub(super) fn url(&mut self, name: &str) -> Option<Url> {
         self.optional(name, |text| match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
             _ => Err("this is not an address such as http://127.0.0.1:5678"),
         })
     }
 
-    fn secret(&self, name: &str) -> Option<SecretString> {
+    pub(super) fn secret(&self, name: &str) -> Option<SecretString> {
         let text = self.resolved.get(name).filter(|text| !text.is_empty())?;
         Some(text.to_owned().into())
     }
@@ -311,6 +311,7 @@ impl Reader<'_> {
             repeat_after: repeat_after?,
             api_key: self.secret("auth.api_key"),
             admin_key: self.secret("auth.admin_key"),
+            jwt: self.jwt(),
             log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),
         })
     }

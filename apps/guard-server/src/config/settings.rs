@@ -17,6 +17,7 @@ use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
 
+use super::jwt::JwtSettings;
 use super::reader::Reader;
 use super::resolve::{Resolved, load};
 
@@ -78,6 +79,7 @@ pub struct Settings {
     pub repeat_after: TimeDelta,
     pub api_key: Option<SecretString>,
     pub admin_key: Option<SecretString>,
+    pub jwt: Option<JwtSettings>,
     pub log_filter: String,
 }
 

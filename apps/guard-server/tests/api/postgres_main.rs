@@ -21,9 +21,12 @@ mod executions;
 mod harness;
 mod health;
 mod idempotency;
+mod jwt;
+mod keys;
 mod limits;
 mod notifications;
 mod playbooks;
 #[path = "../process/receiver.rs"]
 mod receiver;
 mod rules;
+mod tenants_apart;

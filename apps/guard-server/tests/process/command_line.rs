@@ -9,6 +9,7 @@ fn help_and_wrong_use() {
         &["--help"][..],
         &["serve", "--help"],
         &["rules", "check", "--help"],
+        &["keys", "create", "--help"],
         &["demo", "--help"],
         &["audit", "verify", "--help"],
     ] {

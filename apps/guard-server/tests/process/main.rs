@@ -12,6 +12,7 @@ mod command_line;
 mod crash;
 mod database_away;
 mod instances;
+mod keys;
 mod limits;
 mod n8n;
 mod notifications;

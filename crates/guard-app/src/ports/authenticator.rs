@@ -1,7 +1,9 @@
 //! Who is asking, and what they may do.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use guard_domain::TenantId;
 use thiserror::Error;
 
@@ -90,6 +92,9 @@ pub enum AuthError {
     /// It is not known, or not any more.
     #[error("the token is not valid")]
     Refused,
+    /// It is not accepted, and too many from the same address were not: come back after this.
+    #[error("too many tokens from this address were not valid")]
+    TooMany(Duration),
     /// It could not be checked.
     #[error("the token cannot be checked now")]
     Unavailable(#[source] StorageError),
@@ -98,34 +103,10 @@ pub enum AuthError {
 /// Turns a bearer token into a principal.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
-    /// The principal that a token stands for.
+    /// The principal that a token stands for, which came from `peer`.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for a token that is not accepted.
-    async fn authenticate(&self, token: &str) -> Result<Principal, AuthError>;
-}
-
-/// A generated API key, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKey {
-    /// The public part of the key, which names it.
-    pub id: String,
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// The SHA-256 of the whole key.
-    pub sha256: [u8; 32],
-    /// What it may do.
-    pub scopes: Vec<Scope>,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-}
-
-/// Stored API keys.
-#[async_trait]
-pub trait ApiKeys: Send + Sync {
-    /// The key of this id, unless it was revoked.
-    async fn find_key(&self, id: &str) -> Result<Option<ApiKey>, StorageError>;
-
-    /// Stores a key if there is none yet, revoked ones included. Returns whether it was stored.
-    async fn insert_first_key(&self, key: &ApiKey) -> Result<bool, StorageError>;
+    /// [`AuthError::Refused`] for a token that is not accepted, [`AuthError::TooMany`] for one of too many.
+    async fn authenticate(&self, token: &str, peer: Option<IpAddr>)
+    -> Result<Principal, AuthError>;
 }

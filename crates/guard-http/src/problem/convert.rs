@@ -2,12 +2,14 @@
 
 use guard_app::ports::{AuthError, StorageError};
 use guard_app::{
-    CallbackError, CommitError, IntakeError, OperateError, PreviewError, QueryError, RehearseError,
+    CallbackError, CommitError, IntakeError, KeyError, OperateError, PreviewError, QueryError,
+    RehearseError,
 };
 use guard_domain::{EventError, FieldError};
 use http::StatusCode;
 
 use super::Problem;
+use crate::rate;
 
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
@@ -86,7 +88,24 @@ impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::Refused => Self::unauthorized("the bearer token is not valid"),
+            AuthError::TooMany(wait) => {
+                let seconds = rate::seconds(wait).max(1);
+                let detail = format!("{error}; try again in {seconds} s");
+                Self::too_many("too-many-failed-logins", detail, seconds)
+            }
             AuthError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Invalid(errors) => Self::invalid(errors),
+            KeyError::OtherTenant => Self::forbidden(error.to_string()),
+            KeyError::NotFound => Self::not_found(error.to_string()),
+            KeyError::Query(error) => error.into(),
+            KeyError::Storage(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Cases of rules, controls and keys.
+//! Cases of rules and controls.
 
-use guard_app::ports::{ApiKey, Clock, PublishMode, Scope};
+use guard_app::ports::PublishMode;
 
 use super::{RULES, Storage, World, default_tenant};
 use crate::publish_rules;
@@ -93,20 +93,6 @@ pub async fn a_start_does_not_revert_and_an_operator_does<S: Storage + 'static>(
     );
     let revert = publish(ONE, PublishMode::Differs).await;
     assert_eq!((revert.created, revert.revision), (true, 4));
-}
-
-pub async fn the_first_key_is_the_only_one<S: Storage + 'static>(world: World<S>) {
-    let key = |id: &str| ApiKey {
-        id: id.to_owned(),
-        tenant: default_tenant(),
-        sha256: [7; 32],
-        scopes: vec![Scope::Admin, Scope::EventsWrite],
-        created_at: world.clock.now(),
-    };
-    assert!(world.store.insert_first_key(&key("a")).await.unwrap());
-    assert!(!world.store.insert_first_key(&key("b")).await.unwrap());
-    assert_eq!(world.store.find_key("a").await.unwrap(), Some(key("a")));
-    assert_eq!(world.store.find_key("b").await.unwrap(), None);
 }
 
 pub async fn a_callback_key_is_made_once<S: Storage + 'static>(world: World<S>) {
