@@ -3,6 +3,7 @@
 mod channels;
 mod check;
 mod contacts;
+mod duration;
 mod jwt;
 mod keys;
 mod rates;

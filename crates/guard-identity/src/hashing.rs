@@ -45,7 +45,7 @@ impl Hashing {
 
 impl Turn {
     /// Whether a hash is that of a text. The turn lasts until it is worked out, even if nobody waits for it any more.
-    pub(crate) async fn is_hash_of(self, hash: &str, text: &str) -> bool {
+    pub(crate) async fn compare(self, hash: &str, text: &str) -> bool {
         let (hash, text) = (hash.to_owned(), text.to_owned());
         let compared = tokio::task::spawn_blocking(move || {
             let right = Argon2::default().verify_password(text.as_bytes(), hash.as_str());

@@ -121,7 +121,7 @@ impl StoredKeys {
         if let Some(wait) = self.guesses.count(who.clone(), self.clock.now()) {
             return Err(Refusal::TooMany(wait));
         }
-        if !turn.is_hash_of(hash, token).await {
+        if !turn.compare(hash, token).await {
             return Err(Refusal::WrongSecret);
         }
         self.guesses.forgive(&Some(who));

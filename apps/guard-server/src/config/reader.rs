@@ -14,12 +14,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::channels::Channels;
+use super::duration::parse_duration;
 use super::resolve::Resolved;
 use super::settings::{DatabaseUrl, Settings};
 use crate::system::SystemRandom;
 
-/// The longest time that a setting may be.
-const LONGEST: Duration = Duration::from_secs(3653 * 24 * 3600);
 /// Reads the values of keys, and notes all that is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) resolved: &'a Resolved,
@@ -315,14 +314,4 @@ impl Reader<'_> {
             log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),
         })
     }
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let parsed = humantime::parse_duration(text).ok();
-    parsed.filter(|length| *length <= LONGEST).ok_or_else(|| {
-        format!("`{text}` is not a length of time such as 500ms, 15m, 1h, or 0, up to 10 years")
-    })
 }

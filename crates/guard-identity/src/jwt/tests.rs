@@ -36,7 +36,7 @@ fn sign(algorithm: Algorithm, kid: Option<&str>, claims: &Value) -> String {
 }
 
 /// Claims that are accepted, but for what is changed.
-fn claims(clock: &FakeClock, changed: Value) -> Value {
+fn claims(clock: &FakeClock, changed: &Value) -> Value {
     let mut claims = json!({
         "iss": "https://issuer.example", "aud": ["other", "neural-guard"], "sub": "alice",
         "exp": clock.now().timestamp() + 60, "scope": "openid rules:read executions:read", "tenant": "acme",
@@ -82,8 +82,12 @@ impl World {
 
     /// Asks with the right key and claims that are changed.
     async fn with(&self, changed: Value) -> Result<Principal, &'static str> {
-        self.ask(&sign(Algorithm::HS256, None, &claims(&self.clock, changed)))
-            .await
+        self.ask(&sign(
+            Algorithm::HS256,
+            None,
+            &claims(&self.clock, &changed),
+        ))
+        .await
     }
 }
 
@@ -97,7 +101,7 @@ async fn every_algorithm_has_its_key() {
     ];
     for (mine, world) in &worlds {
         for (theirs, _) in &worlds {
-            let token = sign(*theirs, None, &claims(&world.clock, json!({})));
+            let token = sign(*theirs, None, &claims(&world.clock, &json!({})));
             let asked = world.ask(&token).await;
             if mine == theirs {
                 let principal = asked.unwrap();
@@ -115,7 +119,7 @@ async fn every_algorithm_has_its_key() {
 #[tokio::test]
 async fn no_algorithm_and_a_confused_one_are_refused() {
     let world = World::pem(RSA_PUBLIC);
-    let wanted = claims(&world.clock, json!({}));
+    let wanted = claims(&world.clock, &json!({}));
     // The public key, which everybody knows, as a shared secret.
     let confused = EncodingKey::from_secret(RSA_PUBLIC.as_bytes());
     let confused = encode(&Header::new(Algorithm::HS256), &wanted, &confused).unwrap();
@@ -136,7 +140,7 @@ async fn no_algorithm_and_a_confused_one_are_refused() {
     let unsigned = format!("{}.{}.", parts[0], parts[1]);
     assert_eq!(world.ask(&unsigned).await, Err("jwt"));
     let forged = format!("{}.{}.{}", parts[0], part(&wanted.to_string()), parts[2]);
-    let changed = part(&claims(&world.clock, json!({"tenant": "other"})).to_string());
+    let changed = part(&claims(&world.clock, &json!({"tenant": "other"})).to_string());
     let changed = format!("{}.{changed}.{}", parts[0], parts[2]);
     assert_eq!(world.ask(&changed).await, Err("jwt"), "{forged}");
     let critical = Header {
@@ -215,7 +219,7 @@ async fn keys_at_a_url_are_followed() {
     });
     let wanted = claims(
         &world.clock,
-        json!({"exp": world.clock.now().timestamp() + 3600}),
+        &json!({"exp": world.clock.now().timestamp() + 3600}),
     );
     let token = |algorithm, kid| sign(algorithm, Some(kid), &wanted);
     let rsa = token(Algorithm::RS256, "rsa");
