@@ -11,6 +11,7 @@ mod reader;
 mod report;
 mod resolve;
 mod settings;
+mod times;
 
 pub use keys::{KEYS, Key};
 pub use report::report;

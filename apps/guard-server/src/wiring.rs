@@ -1,6 +1,7 @@
 //! Adapters to ports.
 
 mod adapters;
+mod background;
 mod housekeeping;
 mod identity;
 mod signing;
@@ -14,7 +15,7 @@ use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
     CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
-    IntakeService, IntakeSettings, OperatorService, QueryService, Reconciler, Refusals, RuleBook,
+    IntakeService, IntakeSettings, KeyService, OperatorService, QueryService, Refusals, RuleBook,
     RuleManager,
 };
 use guard_http::Api;
@@ -28,9 +29,6 @@ use crate::config::Settings;
 use crate::rule_source;
 use crate::system::SystemRandom;
 pub use adapters::{clock, make_data_folder, open_store};
-use adapters::{metrics_handle, n8n_client, rate_gate};
-use housekeeping::{fold_metrics, keep_house, keep_up};
-use identity::{Identity, first_key, key_service};
 pub use signing::signing_key;
 pub use stops::Stops;
 
@@ -282,46 +280,6 @@ impl Guard {
         }
         self.rules.book.refresh_all().await?;
         Ok(())
-    }
-
-    /// Begins what runs in the background: delivering, probing n8n, housekeeping.
-    pub fn start_background(&self, settings: &Settings) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        let stop = &self.stops.background;
-        tasks.spawn(self.dispatcher.clone().run(stop.clone()));
-        tasks.spawn(self.courier.clone().run(stop.clone()));
-        let (health, every, stopped) = (
-            self.health.clone(),
-            settings.n8n_probe_interval,
-            stop.clone(),
-        );
-        tasks.spawn(async move { health.probe(every, stopped).await });
-        let reconciler = Reconciler {
-            leases: self.store.clone(),
-            outbox: self.store.clone(),
-            playbooks: self.health.playbooks.clone(),
-            clock: self.health.clock.clone(),
-            instance: settings.instance_id.clone(),
-            every: settings.n8n_reconcile_interval,
-        };
-        tasks.spawn(reconciler.run(stop.clone()));
-        self.identity.start(&mut tasks, stop);
-        tasks.spawn(fold_metrics(self.api.clone(), stop.clone()));
-        tasks.spawn(self.checkpointer.clone().run(stop.clone()));
-        tasks.spawn(keep_house(
-            self.store.clone(),
-            self.checkpointer.clone(),
-            settings.instance_id.clone(),
-            settings.retention,
-            stop.clone(),
-        ));
-        tasks.spawn(keep_up(
-            self.store.clone(),
-            self.database_clock.clone(),
-            self.rules.book.clone(),
-            stop.clone(),
-        ));
-        tasks
     }
 
     /// Commits what waits. To be called once no request can come any more.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use guard_app::ports::{ConfirmTimes, random_tail};
-use guard_domain::{ContactName, EventType, EventTypes, FieldPath, PlaybookName};
+use guard_app::ports::random_tail;
+use guard_domain::{ContactName, EventType, EventTypes, FieldPath};
 use guard_policy::FieldCatalogue;
 use guard_store::PostgresAddress;
 use secrecy::SecretString;
@@ -56,7 +56,7 @@ impl Reader<'_> {
         self.optional(name, parse_duration)
     }
 
-    fn delta(&mut self, name: &str) -> Option<TimeDelta> {
+    pub(super) fn delta(&mut self, name: &str) -> Option<TimeDelta> {
         TimeDelta::from_std(self.duration(name)?).ok()
     }
 
@@ -187,29 +187,6 @@ impl Reader<'_> {
         contacts
     }
 
-    fn confirm_times(&mut self) -> Option<ConfirmTimes> {
-        let name = "playbooks.confirm_within";
-        let mut times = ConfirmTimes::from(self.delta("executor.confirm_within")?);
-        for text in self.list(name) {
-            let (playbook, time) = text.split_once(':').unwrap_or((&text, ""));
-            let delta = parse_duration(time)
-                .ok()
-                .filter(|time| !time.is_zero())
-                .and_then(|time| TimeDelta::from_std(time).ok());
-            match (PlaybookName::parse(playbook), delta) {
-                (Ok(playbook), Some(delta)) => {
-                    times.by_playbook.insert(playbook, delta);
-                }
-                (Err(error), _) => self.refuse(name, format!("`{text}`: {error}")),
-                (_, None) => self.refuse(
-                    name,
-                    format!("`{text}` is not a playbook and its time, as backup-recovery:2h is"),
-                ),
-            }
-        }
-        Some(times)
-    }
-
     fn instance_id(&self) -> String {
         let made_up = || {
             let tail = random_tail(&SystemRandom);
@@ -314,4 +291,14 @@ impl Reader<'_> {
             log_filter: self.resolved.get("log.filter").unwrap_or("info").to_owned(),
         })
     }
+}
+
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed = humantime::parse_duration(text).ok();
+    parsed.filter(|length| *length <= LONGEST).ok_or_else(|| {
+        format!("`{text}` is not a length of time such as 500ms, 15m, 1h, or 0, up to 10 years")
+    })
 }
