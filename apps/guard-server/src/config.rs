@@ -3,7 +3,6 @@
 mod channels;
 mod check;
 mod contacts;
-mod duration;
 mod jwt;
 mod keys;
 mod rates;

@@ -3,9 +3,7 @@
 mod adapters;
 mod background;
 mod housekeeping;
-mod identity;
 mod signing;
-mod stops;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,18 +17,20 @@ use guard_app::{
     RuleManager,
 };
 use guard_http::Api;
+use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::rule_source;
 use crate::system::SystemRandom;
+use adapters::{authenticator, first_key, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
 pub use signing::signing_key;
-pub use stops::Stops;
 
 /// How long deliveries under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -57,6 +57,19 @@ impl Default for Surroundings {
     }
 }
 
+/// When which part of a server stops.
+#[derive(Debug, Clone, Default)]
+pub struct Stops {
+    /// The load balancer is given time to go elsewhere: connections are not kept.
+    pub leaving: CancellationToken,
+    /// Requests: no new connections, nobody is kept waiting for an acknowledgement.
+    pub requests: CancellationToken,
+    /// The committer, once no request can come.
+    pub committer: CancellationToken,
+    /// Everything else.
+    pub background: CancellationToken,
+}
+
 /// A server whose parts are connected and not running yet.
 pub struct Guard {
     /// What the HTTP interface works with.
@@ -69,7 +82,9 @@ pub struct Guard {
     pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
-    identity: Identity,
+    /// Knows who is asking.
+    pub authenticator: Arc<BearerAuthenticator>,
+    jwks: Option<Arc<Jwks>>,
     /// Signs the audit trail.
     pub checkpointer: Arc<Checkpointer>,
     /// When which part stops.
@@ -182,7 +197,9 @@ pub async fn build(
         wake.clone(),
         stops.committer.clone(),
     );
-    let identity = Identity::new(settings, store.clone(), &clock, random.as_ref())?;
+    let maker = Arc::new(RandomKeys(random.clone()));
+    let generated_key = first_key(settings, store.as_ref(), clock.as_ref(), maker.as_ref()).await?;
+    let (authenticator, jwks) = authenticator(settings, store.clone(), &clock, random.as_ref())?;
     let api = Arc::new(Api {
         intake: IntakeService {
             committer,
@@ -226,15 +243,18 @@ pub async fn build(
             clock: clock.clone(),
         },
         health: health.clone(),
-        keys: key_service(store.clone(), &clock, &random),
-        authenticator: identity.authenticator.clone(),
+        keys: KeyService {
+            keys: store.clone(),
+            maker,
+            clock: clock.clone(),
+        },
+        authenticator: authenticator.clone(),
         metrics: metrics_handle()?,
         clock,
         random,
         instance: settings.instance_id.clone(),
     });
     let checkpointer = signing::checkpointer(settings, &store, &health.clock)?;
-    let generated_key = first_key(settings, &api.keys).await?;
     let mut running = JoinSet::new();
     running.spawn(committing);
     Ok(Guard {
@@ -243,7 +263,8 @@ pub async fn build(
         dispatcher,
         courier,
         health,
-        identity,
+        authenticator,
+        jwks,
         checkpointer,
         stops,
         generated_key,

@@ -14,11 +14,12 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::channels::Channels;
-use super::duration::parse_duration;
 use super::resolve::Resolved;
 use super::settings::{DatabaseUrl, Settings};
 use crate::system::SystemRandom;
 
+/// The longest time that a setting may be.
+const LONGEST: Duration = Duration::from_secs(3653 * 24 * 3600);
 /// Reads the values of keys, and notes all that is wrong with them.
 pub(super) struct Reader<'a> {
     pub(super) resolved: &'a Resolved,

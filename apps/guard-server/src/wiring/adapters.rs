@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use guard_app::ports::{Clock, Random, RateLimiter};
-use guard_app::{Channels, LocalRateLimiter, RateGate, metric};
-use guard_domain::ChannelAddress;
+use guard_app::ports::{Actor, ApiKeys, Clock, KeyMaker, Random, RateLimiter, Scope};
+use guard_app::{Channels, KeyOrder, LocalRateLimiter, RateGate, metric};
+use guard_domain::{ChannelAddress, TenantId};
+use guard_identity::{BearerAuthenticator, Jwks, StaticKey};
 use guard_n8n::{N8nClient, N8nSettings};
 use guard_notify::notifier;
 use guard_redis::RedisRateLimiter;
 use guard_store::{DatabaseClock, NotificationSettings, Store, StoreSettings};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use secrecy::SecretString;
 
 use crate::config::{DatabaseUrl, Settings};
 use crate::system::SystemClock;
@@ -129,6 +131,50 @@ pub(super) async fn rate_gate(settings: &Settings, clock: &Arc<dyn Clock>) -> Ra
         limits: settings.rate_limits.clone(),
         limiter,
     }
+}
+
+/// Knows who is asking, by keys that may have to be followed.
+pub(super) fn authenticator(
+    settings: &Settings,
+    store: Arc<Store>,
+    clock: &Arc<dyn Clock>,
+    random: &dyn Random,
+) -> anyhow::Result<(Arc<BearerAuthenticator>, Option<Arc<Jwks>>)> {
+    let mut static_keys = Vec::new();
+    if let Some(key) = &settings.api_key {
+        static_keys.push(StaticKey::api(key)?);
+    }
+    if let Some(key) = &settings.admin_key {
+        static_keys.push(StaticKey::admin(key)?);
+    }
+    let jwt = settings.jwt.as_ref();
+    let (jwt, jwks) = match jwt.map(|jwt| jwt.verifier(clock)).transpose()? {
+        Some((verifier, jwks)) => (Some(verifier), jwks),
+        None => (None, None),
+    };
+    let authenticator = BearerAuthenticator::new(static_keys, store, jwt, clock.clone(), random);
+    Ok((Arc::new(authenticator), jwks))
+}
+
+/// An administrator's key, if nobody could come in otherwise.
+pub(super) async fn first_key(
+    settings: &Settings,
+    keys: &dyn ApiKeys,
+    clock: &dyn Clock,
+    maker: &dyn KeyMaker,
+) -> anyhow::Result<Option<SecretString>> {
+    if settings.api_key.is_some() || settings.admin_key.is_some() {
+        return Ok(None);
+    }
+    let order = KeyOrder {
+        label: "first admin key".to_owned(),
+        scopes: vec![Scope::Admin],
+        expires_at: None,
+    };
+    let first = order.fill(TenantId::default_tenant(), maker.generate(), clock.now());
+    let actor = Actor::system("start");
+    let stored = keys.insert_first_key(&first.stored, &actor).await?;
+    Ok(stored.then_some(first.key))
 }
 
 /// The recorder of the process; there is one, however many servers are built.
