@@ -187,6 +187,23 @@ async fn a_chosen_secret_is_hashed_once_and_an_unknown_key_never() {
 }
 
 #[tokio::test]
+async fn a_right_secret_is_no_guess() {
+    let world = World::new(vec![]);
+    let secret = secret("correct-horse-battery");
+    let token = world.store(maker().of_secret(&secret).unwrap());
+    let wrong = format!("{token}x");
+    for _ in 0..9 {
+        assert!(matches!(world.ask(&wrong).await, Err(AuthError::Refused)));
+    }
+    world.ask(&token).await.unwrap();
+    assert!(matches!(world.ask(&wrong).await, Err(AuthError::Refused)));
+    assert!(matches!(
+        world.ask(&wrong).await,
+        Err(AuthError::TooMany(_))
+    ));
+}
+
+#[tokio::test]
 async fn many_first_uses_at_once_of_a_chosen_secret_all_pass() {
     let world = Arc::new(World::new(vec![]));
     let token = world.store(maker().of_secret(&secret("correct-horse-battery")).unwrap());

@@ -20,7 +20,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 fn signer(algorithm: Algorithm) -> EncodingKey {
     match algorithm {
-        Algorithm::RS256 => EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap(),
+        Algorithm::RS256 | Algorithm::RS512 => EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap(),
         Algorithm::ES256 => EncodingKey::from_ec_pem(EC.as_bytes()).unwrap(),
         Algorithm::EdDSA => EncodingKey::from_ed_pem(ED.as_bytes()).unwrap(),
         _ => EncodingKey::from_secret(SECRET.as_bytes()),
@@ -124,7 +124,11 @@ async fn no_algorithm_and_a_confused_one_are_refused() {
     let confused = EncodingKey::from_secret(RSA_PUBLIC.as_bytes());
     let confused = encode(&Header::new(Algorithm::HS256), &wanted, &confused).unwrap();
     assert_eq!(world.ask(&confused).await, Err("jwt"));
+    // The right key, and another algorithm of its kind.
+    let other = sign(Algorithm::RS512, None, &wanted);
+    assert_eq!(world.ask(&other).await, Err("jwt"));
     let good = sign(Algorithm::RS256, None, &wanted);
+    world.ask(&good).await.unwrap();
     let parts: Vec<_> = good.split('.').collect();
     let part = |json: &str| {
         use base64::Engine;
@@ -139,10 +143,9 @@ async fn no_algorithm_and_a_confused_one_are_refused() {
     }
     let unsigned = format!("{}.{}.", parts[0], parts[1]);
     assert_eq!(world.ask(&unsigned).await, Err("jwt"));
-    let forged = format!("{}.{}.{}", parts[0], part(&wanted.to_string()), parts[2]);
     let changed = part(&claims(&world.clock, &json!({"tenant": "other"})).to_string());
     let changed = format!("{}.{changed}.{}", parts[0], parts[2]);
-    assert_eq!(world.ask(&changed).await, Err("jwt"), "{forged}");
+    assert_eq!(world.ask(&changed).await, Err("jwt"));
     let critical = Header {
         crit: Some(vec!["exp".to_owned()]),
         ..Header::new(Algorithm::RS256)
