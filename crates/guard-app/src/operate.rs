@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 
 use crate::acknowledgements::Acknowledgements;
 use crate::ports::{
-    Actor, Archive, CancelOutcome, Clock, Controls, Outbox, Pause, PauseScope, PauseScopeError,
-    Principal, Random, RedriveOutcome, RuleStore, StorageError,
+    Actor, Archive, CancelOutcome, Clock, Controls, OrderOutcome, Outbox, Pause, PauseScope,
+    PauseScopeError, Principal, Random, RuleStore, StorageError,
 };
 use crate::rule_book::RuleBook;
 pub use rehearse::{RehearsalRequest, RehearseError};
@@ -225,22 +225,30 @@ impl OperatorService {
     ) -> Result<Execution, OperateError> {
         let actor = actor(principal, request_id);
         let deadline = self.execution_deadline;
-        match self
+        let outcome = self
             .outbox
             .redrive(&principal.tenant, id, deadline, &actor)
-            .await?
-        {
-            RedriveOutcome::Redriven(execution) => {
+            .await?;
+        self.ordered(outcome, "redriven", OperateError::Redriven)
+    }
+
+    /// The execution that was ordered, or why none was.
+    fn ordered(
+        &self,
+        outcome: OrderOutcome,
+        act: &'static str,
+        open: fn(ExecutionId) -> OperateError,
+    ) -> Result<Execution, OperateError> {
+        match outcome {
+            OrderOutcome::Ordered(execution) => {
                 self.wake.notify_one();
                 Ok(execution)
             }
-            RedriveOutcome::Refused(state) => Err(OperateError::Refused {
-                act: "redriven",
-                state,
-            }),
-            RedriveOutcome::Open(id) => Err(OperateError::Redriven(id)),
-            RedriveOutcome::EventGone => Err(OperateError::EventGone),
-            RedriveOutcome::NotFound => Err(OperateError::NotFound),
+            OrderOutcome::Refused(state) => Err(OperateError::Refused { act, state }),
+            OrderOutcome::Rehearsal => Err(OperateError::Rehearsal),
+            OrderOutcome::Open(id) => Err(open(id)),
+            OrderOutcome::EventGone => Err(OperateError::EventGone),
+            OrderOutcome::NotFound => Err(OperateError::NotFound),
         }
     }
 }

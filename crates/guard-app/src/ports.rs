@@ -41,7 +41,7 @@ pub use notifications::{
     UnsentNotification, WaitingNotifications,
 };
 pub use notifier::{Message, Notifier, SendOutcome};
-pub use orders::{CancelOutcome, RedriveOutcome, Rehearsal, UndoOutcome};
+pub use orders::{CancelOutcome, OrderOutcome, Rehearsal};
 pub use outbox::{
     AttemptReport, ClaimRequest, Claimed, ConfirmTimes, FinishOutcome, NextStep, Outbox, Settled,
     StartOutcome, WorkflowResult,

@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{
     Actor, AttemptReport, CancelOutcome, ClaimRequest, Claimed, ConfirmTimes, FinishOutcome,
-    Outbox, RedriveOutcome, Rehearsal, Settled, StartOutcome, StorageError, UndoOutcome,
-    WorkflowResult,
+    OrderOutcome, Outbox, Rehearsal, Settled, StartOutcome, StorageError, WorkflowResult,
 };
 use guard_domain::{Execution, ExecutionId, PlaybookName, TenantId};
 use tracing::instrument;
+
+use operate::Order;
 
 use crate::row::moment;
 use crate::store::Store;
@@ -74,8 +75,9 @@ impl Outbox for Store {
         id: ExecutionId,
         deadline: TimeDelta,
         actor: &Actor,
-    ) -> Result<RedriveOutcome, StorageError> {
-        self.redrive_execution(tenant, id, deadline, actor).await
+    ) -> Result<OrderOutcome, StorageError> {
+        self.order(tenant, id, Order::Redrive, deadline, actor)
+            .await
     }
 
     #[instrument(name = "db.execution.undo", level = "debug", skip_all)]
@@ -86,8 +88,8 @@ impl Outbox for Store {
         rollback: &PlaybookName,
         deadline: TimeDelta,
         actor: &Actor,
-    ) -> Result<UndoOutcome, StorageError> {
-        self.undo_execution(tenant, id, rollback, deadline, actor)
+    ) -> Result<OrderOutcome, StorageError> {
+        self.order(tenant, id, Order::Undo(rollback), deadline, actor)
             .await
     }
 

@@ -4,7 +4,7 @@ use guard_domain::{Action, Execution, ExecutionId, PlaybookName, TenantId};
 use guard_policy::RuleFile;
 
 use super::{OperateError, OperatorService, actor};
-use crate::ports::{Principal, StorageError, UndoOutcome};
+use crate::ports::{Principal, StorageError};
 
 impl OperatorService {
     /// Orders an execution that has ended undone: the `rollback` playbook of its rule runs with the same params, under an id
@@ -25,28 +25,16 @@ impl OperatorService {
         let rollback = self.rollback_of(tenant, &execution).await?;
         let actor = actor(principal, request_id);
         let deadline = self.execution_deadline;
-        match self
+        let outcome = self
             .outbox
             .undo(tenant, id, &rollback, deadline, &actor)
-            .await?
-        {
-            UndoOutcome::Ordered(undoing) => {
-                self.wake.notify_one();
-                tracing::warn!(
-                    %tenant, execution_id = %id, undone_by = %undoing.id, by = actor.subject,
-                    "an execution is being undone by playbook {rollback}"
-                );
-                Ok(undoing)
-            }
-            UndoOutcome::Refused(state) => Err(OperateError::Refused {
-                act: "undone",
-                state,
-            }),
-            UndoOutcome::Rehearsal => Err(OperateError::Rehearsal),
-            UndoOutcome::Open(id) => Err(OperateError::BeingUndone(id)),
-            UndoOutcome::EventGone => Err(OperateError::EventGone),
-            UndoOutcome::NotFound => Err(OperateError::NotFound),
-        }
+            .await?;
+        let undoing = self.ordered(outcome, "undone", OperateError::BeingUndone)?;
+        tracing::warn!(
+            %tenant, execution_id = %id, undone_by = %undoing.id, by = actor.subject,
+            "an execution is being undone by playbook {rollback}"
+        );
+        Ok(undoing)
     }
 
     /// The playbook that undoes an execution, by the version of the rule that ordered it. What undoes cannot be undone: its

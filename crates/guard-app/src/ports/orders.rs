@@ -14,31 +14,16 @@ pub enum CancelOutcome {
     NotFound,
 }
 
-/// What became of a redrive.
+/// What became of the order to run an execution again, or to undo it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedriveOutcome {
+pub enum OrderOutcome {
     /// The new execution.
-    Redriven(Execution),
-    /// It cannot be redriven in this state.
-    Refused(ExecutionState),
-    /// It was redriven as this one, which has not ended.
-    Open(ExecutionId),
-    /// Its event is not kept any more, so that nothing could be delivered.
-    EventGone,
-    /// There is no such execution.
-    NotFound,
-}
-
-/// What became of the order to undo an execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UndoOutcome {
-    /// The new execution, which undoes it.
     Ordered(Execution),
-    /// It cannot be undone in this state.
+    /// It cannot be ordered in this state.
     Refused(ExecutionState),
     /// It was a rehearsal: there is nothing to undo.
     Rehearsal,
-    /// It is being undone by this one, which has not ended.
+    /// The same was ordered before, as this one, which has not ended.
     Open(ExecutionId),
     /// Its event is not kept any more, so that nothing could be delivered.
     EventGone,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_domain::{AttemptOutcome, Escalation, Execution, ExecutionId, PlaybookName, TenantId};
 
-use super::{Actor, CancelOutcome, RedriveOutcome, Rehearsal, StorageError, UndoOutcome, Undone};
+use super::{Actor, CancelOutcome, OrderOutcome, Rehearsal, StorageError, Undone};
 
 /// What an instance is ready to deliver.
 #[derive(Debug, Clone)]
@@ -207,7 +207,7 @@ pub trait Outbox: Send + Sync {
         id: ExecutionId,
         deadline: TimeDelta,
         actor: &Actor,
-    ) -> Result<RedriveOutcome, StorageError>;
+    ) -> Result<OrderOutcome, StorageError>;
 
     /// Orders an execution undone by another playbook, with the same params under a new id, on record.
     async fn undo(
@@ -217,7 +217,7 @@ pub trait Outbox: Send + Sync {
         rollback: &PlaybookName,
         deadline: TimeDelta,
         actor: &Actor,
-    ) -> Result<UndoOutcome, StorageError>;
+    ) -> Result<OrderOutcome, StorageError>;
 
     /// Orders a rehearsal, on record: with its event, and without a cooldown. It holds no rule back.
     async fn rehearse(

@@ -1,10 +1,8 @@
 //! What operators do with executions.
 
 use chrono::TimeDelta;
-use guard_app::ports::{
-    Actor, CancelOutcome, RedriveOutcome, StorageError, UndoOutcome, random_tail,
-};
-use guard_domain::{EventId, ExecutionId, ExecutionState, PlaybookName, TenantId};
+use guard_app::ports::{Actor, CancelOutcome, OrderOutcome, StorageError, random_tail};
+use guard_domain::{EventId, Execution, ExecutionId, ExecutionState, PlaybookName, TenantId};
 use uuid::Uuid;
 
 use crate::audit::Chain;
@@ -14,33 +12,52 @@ use crate::execution::{execution, lock_row, read, release_unless_run, set_state}
 use crate::row::micros;
 use crate::store::Store;
 
-/// What a copy of an execution has of its own.
-struct Order<'a> {
-    playbook: &'a PlaybookName,
-    redrive_of: Option<ExecutionId>,
-    rollback_of: Option<ExecutionId>,
+/// What is ordered about an execution that has ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Order<'a> {
+    /// That it runs again.
+    Redrive,
+    /// That this playbook undoes it.
+    Undo(&'a PlaybookName),
 }
 
-/// An execution that was ordered in the place of another one, and has not ended.
-const REDRIVES: &str = "SELECT execution_id FROM rule_executions
-     WHERE tenant = $1 AND redrive_of = $2 AND state IN ('queued', 'dispatching', 'acknowledged', 'started')";
-/// An execution that undoes another one, and has not ended.
-const UNDOINGS: &str = "SELECT execution_id FROM rule_executions
-     WHERE tenant = $1 AND rollback_of = $2 AND state IN ('queued', 'dispatching', 'acknowledged', 'started')";
+impl Order<'_> {
+    fn refusal(self, original: &Execution) -> Option<OrderOutcome> {
+        let may = match self {
+            Self::Redrive => original.state.may_redrive(),
+            Self::Undo(_) if original.dry_run => return Some(OrderOutcome::Rehearsal),
+            Self::Undo(_) => original.state.may_undo(),
+        };
+        (!may).then_some(OrderOutcome::Refused(original.state))
+    }
 
-async fn open_order(
-    session: &mut Session,
-    tenant: &TenantId,
-    id: ExecutionId,
-    orders: &'static str,
-) -> Result<Option<ExecutionId>, StorageError> {
-    let open: Option<Uuid> = session
-        .query(orders)
-        .bind(tenant.as_str())
-        .bind(id.as_uuid())
-        .optional_scalar()
-        .await?;
-    Ok(open.map(ExecutionId::from_uuid))
+    /// The execution that was ordered in the same way, and has not ended.
+    const fn open(self) -> &'static str {
+        match self {
+            Self::Redrive => {
+                "SELECT execution_id FROM rule_executions WHERE tenant = $1 AND redrive_of = $2
+                     AND state IN ('queued', 'dispatching', 'acknowledged', 'started')"
+            }
+            Self::Undo(_) => {
+                "SELECT execution_id FROM rule_executions WHERE tenant = $1 AND rollback_of = $2
+                     AND state IN ('queued', 'dispatching', 'acknowledged', 'started')"
+            }
+        }
+    }
+
+    /// What goes on record.
+    fn act(self, new: ExecutionId) -> (&'static str, String) {
+        match self {
+            Self::Redrive => (
+                "execution_redriven",
+                format!("Redrove an execution as {new}"),
+            ),
+            Self::Undo(rollback) => (
+                "execution_undone",
+                format!("Ordered an execution undone by {rollback} as {new}"),
+            ),
+        }
+    }
 }
 
 /// Whether an event is there. Whoever drops it waits for this transaction, and sees the new execution then.
@@ -99,92 +116,49 @@ impl Store {
         Ok(CancelOutcome::Cancelled(execution))
     }
 
-    pub(crate) async fn redrive_execution(
+    /// Orders an execution again, or undone, as a copy with an id of its own.
+    pub(crate) async fn order(
         &self,
         tenant: &TenantId,
         id: ExecutionId,
+        order: Order<'_>,
         deadline: TimeDelta,
         actor: &Actor,
-    ) -> Result<RedriveOutcome, StorageError> {
+    ) -> Result<OrderOutcome, StorageError> {
         let mut transaction = self.database.begin().await?;
         let mut chain = self.chain().await;
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
-            return transaction.give_up(RedriveOutcome::NotFound).await;
+            return transaction.give_up(OrderOutcome::NotFound).await;
         };
-        let redriven = execution(&row)?;
-        if !redriven.state.may_redrive() {
-            let refused = RedriveOutcome::Refused(redriven.state);
-            return transaction.give_up(refused).await;
+        let original = execution(&row)?;
+        if let Some(refusal) = order.refusal(&original) {
+            return transaction.give_up(refusal).await;
         }
-        if let Some(open) = open_order(&mut transaction, tenant, id, REDRIVES).await? {
-            return transaction.give_up(RedriveOutcome::Open(open)).await;
-        }
-        if !event_is_kept(&mut transaction, tenant, redriven.event_id).await? {
-            return transaction.give_up(RedriveOutcome::EventGone).await;
-        }
-        let order = Order {
-            playbook: &redriven.playbook,
-            redrive_of: Some(id),
-            rollback_of: redriven.rollback_of,
-        };
-        let new = self
-            .copy(&mut transaction, tenant, id, &order, deadline)
+        let open: Option<Uuid> = transaction
+            .query(order.open())
+            .bind(tenant.as_str())
+            .bind(id.as_uuid())
+            .optional_scalar()
             .await?;
-        let message = format!("Redrove an execution as {new}");
-        let act = ("execution_redriven", message.as_str());
+        if let Some(open) = open {
+            let open = OrderOutcome::Open(ExecutionId::from_uuid(open));
+            return transaction.give_up(open).await;
+        }
+        if !event_is_kept(&mut transaction, tenant, original.event_id).await? {
+            return transaction.give_up(OrderOutcome::EventGone).await;
+        }
+        let new = self
+            .copy(&mut transaction, tenant, &original, order, deadline)
+            .await?;
+        let (action, message) = order.act(new);
+        let act = (action, message.as_str());
         let head = self
             .act_on_record(&mut transaction, &mut chain, tenant, id, actor, act)
             .await?;
         let execution = read(&mut transaction, tenant, new).await?;
         transaction.commit().await?;
         chain.advance(head);
-        Ok(RedriveOutcome::Redriven(execution))
-    }
-
-    pub(crate) async fn undo_execution(
-        &self,
-        tenant: &TenantId,
-        id: ExecutionId,
-        rollback: &PlaybookName,
-        deadline: TimeDelta,
-        actor: &Actor,
-    ) -> Result<UndoOutcome, StorageError> {
-        let mut transaction = self.database.begin().await?;
-        let mut chain = self.chain().await;
-        let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
-            return transaction.give_up(UndoOutcome::NotFound).await;
-        };
-        let undone = execution(&row)?;
-        if undone.dry_run {
-            return transaction.give_up(UndoOutcome::Rehearsal).await;
-        }
-        if !undone.state.may_undo() {
-            let refused = UndoOutcome::Refused(undone.state);
-            return transaction.give_up(refused).await;
-        }
-        if let Some(open) = open_order(&mut transaction, tenant, id, UNDOINGS).await? {
-            return transaction.give_up(UndoOutcome::Open(open)).await;
-        }
-        if !event_is_kept(&mut transaction, tenant, undone.event_id).await? {
-            return transaction.give_up(UndoOutcome::EventGone).await;
-        }
-        let order = Order {
-            playbook: rollback,
-            redrive_of: None,
-            rollback_of: Some(id),
-        };
-        let new = self
-            .copy(&mut transaction, tenant, id, &order, deadline)
-            .await?;
-        let message = format!("Ordered an execution undone by {rollback} as {new}");
-        let act = ("execution_undone", message.as_str());
-        let head = self
-            .act_on_record(&mut transaction, &mut chain, tenant, id, actor, act)
-            .await?;
-        let execution = read(&mut transaction, tenant, new).await?;
-        transaction.commit().await?;
-        chain.advance(head);
-        Ok(UndoOutcome::Ordered(execution))
+        Ok(OrderOutcome::Ordered(execution))
     }
 
     /// Queues a copy of an execution, under a new id.
@@ -192,12 +166,17 @@ impl Store {
         &self,
         session: &mut Session,
         tenant: &TenantId,
-        id: ExecutionId,
-        order: &Order<'_>,
+        original: &Execution,
+        order: Order<'_>,
         deadline: TimeDelta,
     ) -> Result<ExecutionId, StorageError> {
         let now = self.clock.now();
         let new = ExecutionId::new(now, random_tail(self.random.as_ref()));
+        let (playbook, redrive_of, rollback_of) = match order {
+            // What undoes still does.
+            Order::Redrive => (&original.playbook, Some(original.id), original.rollback_of),
+            Order::Undo(rollback) => (rollback, None, Some(original.id)),
+        };
         session
             .query(
                 "INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,
@@ -208,13 +187,13 @@ impl Store {
              FROM rule_executions WHERE tenant = $1 AND execution_id = $2",
             )
             .bind(tenant.as_str())
-            .bind(id.as_uuid())
+            .bind(original.id.as_uuid())
             .bind(new.as_uuid())
             .bind(micros(now))
             .bind(micros(now + deadline))
-            .bind(order.playbook.as_str())
-            .bind(order.redrive_of.map(|id| id.as_uuid()))
-            .bind(order.rollback_of.map(|id| id.as_uuid()))
+            .bind(playbook.as_str())
+            .bind(redrive_of.map(|id| id.as_uuid()))
+            .bind(rollback_of.map(|id| id.as_uuid()))
             .execute()
             .await?;
         Ok(new)

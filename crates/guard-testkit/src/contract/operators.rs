@@ -1,7 +1,7 @@
 //! Cases of what operators do with executions.
 
 use chrono::TimeDelta;
-use guard_app::ports::{Actor, CancelOutcome, Clock, NextStep, RedriveOutcome};
+use guard_app::ports::{Actor, CancelOutcome, Clock, NextStep, OrderOutcome};
 use guard_domain::ExecutionState;
 
 use super::{Storage, World, acknowledged, default_tenant, failed};
@@ -49,7 +49,7 @@ pub async fn an_execution_is_redriven<S: Storage + 'static>(world: World<S>) {
         .redrive(&tenant, id, TimeDelta::hours(1), &actor)
         .await
         .unwrap();
-    assert_eq!(early, RedriveOutcome::Refused(ExecutionState::Queued));
+    assert_eq!(early, OrderOutcome::Refused(ExecutionState::Queued));
     let claimed = world.claim_one().await;
     world
         .store
@@ -62,7 +62,7 @@ pub async fn an_execution_is_redriven<S: Storage + 'static>(world: World<S>) {
         .redrive(&tenant, id, TimeDelta::hours(1), &actor)
         .await
         .unwrap();
-    let RedriveOutcome::Redriven(new) = again else {
+    let OrderOutcome::Ordered(new) = again else {
         panic!("{again:?}")
     };
     assert_ne!(new.id, id);
@@ -76,7 +76,7 @@ pub async fn an_execution_is_redriven<S: Storage + 'static>(world: World<S>) {
         .unwrap();
     assert_eq!(
         twice,
-        RedriveOutcome::Open(new.id),
+        OrderOutcome::Open(new.id),
         "a repeated order is one order"
     );
     let claimed = world.claim_one().await;
@@ -102,7 +102,7 @@ pub async fn a_cooldown_is_released_only_by_who_claimed_it<S: Storage + 'static>
     let again = world
         .store
         .redrive(&tenant, first, TimeDelta::hours(1), &actor);
-    let RedriveOutcome::Redriven(redriven) = again.await.unwrap() else {
+    let OrderOutcome::Ordered(redriven) = again.await.unwrap() else {
         panic!()
     };
     let delivered = world.claim_one().await;
@@ -119,7 +119,7 @@ pub async fn a_cooldown_is_released_only_by_who_claimed_it<S: Storage + 'static>
     let third = world
         .store
         .redrive(&tenant, first, TimeDelta::hours(1), &actor);
-    let RedriveOutcome::Redriven(third) = third.await.unwrap() else {
+    let OrderOutcome::Ordered(third) = third.await.unwrap() else {
         panic!()
     };
     assert_ne!(third.id, owner);

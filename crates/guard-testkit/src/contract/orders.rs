@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 use guard_app::ports::{
-    Act, Actor, AttemptReport, Clock, NextStep, RedriveOutcome, Rehearsal, UndoOutcome, Undone,
-    random_tail,
+    Act, Actor, AttemptReport, Clock, NextStep, OrderOutcome, Rehearsal, Undone, random_tail,
 };
 use guard_domain::{
     DecisionKind, Event, EventId, EventTypes, Execution, ExecutionId, ExecutionState, PlaybookName,
@@ -19,7 +18,7 @@ fn name(name: &str) -> PlaybookName {
 }
 
 impl<S: Storage + 'static> World<S> {
-    async fn undo(&self, id: ExecutionId) -> UndoOutcome {
+    async fn undo(&self, id: ExecutionId) -> OrderOutcome {
         let (tenant, actor) = (default_tenant(), Actor::system("test"));
         self.store
             .undo(&tenant, id, &name("unlock"), TimeDelta::hours(1), &actor)
@@ -61,7 +60,7 @@ impl<S: Storage + 'static> World<S> {
 pub async fn an_execution_is_undone<S: Storage + 'static>(world: World<S>) {
     let world = world.with_rules().await;
     let id = world.succeed().await;
-    let UndoOutcome::Ordered(undoing) = world.undo(id).await else {
+    let OrderOutcome::Ordered(undoing) = world.undo(id).await else {
         panic!()
     };
     assert_eq!(undoing.rollback_of, Some(id));
@@ -69,7 +68,7 @@ pub async fn an_execution_is_undone<S: Storage + 'static>(world: World<S>) {
     assert_eq!(undoing.state, ExecutionState::Queued);
     assert_eq!(
         world.undo(id).await,
-        UndoOutcome::Open(undoing.id),
+        OrderOutcome::Open(undoing.id),
         "a repeated order is one order"
     );
     assert!(
@@ -94,7 +93,7 @@ pub async fn an_execution_is_undone<S: Storage + 'static>(world: World<S>) {
     assert!(undone.finished_at.is_some());
     assert_eq!(
         world.undo(id).await,
-        UndoOutcome::Refused(ExecutionState::RolledBack)
+        OrderOutcome::Refused(ExecutionState::RolledBack)
     );
 }
 
@@ -103,7 +102,7 @@ pub async fn an_undoing_that_fails_changes_nothing_and_may_be_repeated<S: Storag
 ) {
     let world = world.with_rules().await;
     let id = world.succeed().await;
-    let UndoOutcome::Ordered(undoing) = world.undo(id).await else {
+    let OrderOutcome::Ordered(undoing) = world.undo(id).await else {
         panic!()
     };
     world.claim_one().await;
@@ -113,11 +112,11 @@ pub async fn an_undoing_that_fails_changes_nothing_and_may_be_repeated<S: Storag
     let again = world
         .store
         .redrive(&tenant, undoing.id, TimeDelta::hours(1), &actor);
-    let RedriveOutcome::Redriven(again) = again.await.unwrap() else {
+    let OrderOutcome::Ordered(again) = again.await.unwrap() else {
         panic!()
     };
     assert_eq!(again.rollback_of, Some(id), "it is still an undoing");
-    assert_eq!(world.undo(id).await, UndoOutcome::Open(again.id));
+    assert_eq!(world.undo(id).await, OrderOutcome::Open(again.id));
     world.finish(again.id, true).await;
     assert_eq!(world.read(id).await.state, ExecutionState::RolledBack);
 }
@@ -125,7 +124,7 @@ pub async fn an_undoing_that_fails_changes_nothing_and_may_be_repeated<S: Storag
 pub async fn what_had_no_effect_is_not_undone<S: Storage + 'static>(world: World<S>) {
     let world = world.with_rules().await;
     let id = world.queue().await;
-    let refused = |state| UndoOutcome::Refused(state);
+    let refused = |state| OrderOutcome::Refused(state);
     assert_eq!(world.undo(id).await, refused(ExecutionState::Queued));
     let claimed = world.claim_one().await;
     assert_eq!(world.undo(id).await, refused(ExecutionState::Dispatching));
@@ -133,13 +132,13 @@ pub async fn what_had_no_effect_is_not_undone<S: Storage + 'static>(world: World
     world.store.settle(&claimed, &give_up).await.unwrap();
     assert_eq!(world.undo(id).await, refused(ExecutionState::Dead));
     let unknown = ExecutionId::new(world.clock.now(), [9; 10]);
-    assert_eq!(world.undo(unknown).await, UndoOutcome::NotFound);
+    assert_eq!(world.undo(unknown).await, OrderOutcome::NotFound);
 }
 
 pub async fn an_undoing_holds_no_rule_back<S: Storage + 'static>(world: World<S>) {
     let world = world.with_rules().await;
     let id = world.succeed().await;
-    assert!(matches!(world.undo(id).await, UndoOutcome::Ordered(_)));
+    assert!(matches!(world.undo(id).await, OrderOutcome::Ordered(_)));
     assert!(!world.may_fire_again().await, "its cooldown goes on");
     world.clock.advance(TimeDelta::minutes(11));
     assert!(world.may_fire_again().await);
@@ -176,7 +175,7 @@ pub async fn a_rehearsal_is_delivered_and_holds_nothing_back<S: Storage + 'stati
         (done.state, done.dry_run),
         (ExecutionState::Succeeded, true)
     );
-    assert_eq!(world.undo(rehearsal.id).await, UndoOutcome::Rehearsal);
+    assert_eq!(world.undo(rehearsal.id).await, OrderOutcome::Rehearsal);
 }
 
 pub async fn a_rehearsal_that_is_lost_calls_nobody<S: Storage + 'static>(world: World<S>) {
@@ -192,7 +191,7 @@ pub async fn a_rehearsal_that_is_lost_calls_nobody<S: Storage + 'static>(world: 
     let again = world
         .store
         .redrive(&tenant, rehearsal.id, TimeDelta::hours(1), &actor);
-    let RedriveOutcome::Redriven(again) = again.await.unwrap() else {
+    let OrderOutcome::Ordered(again) = again.await.unwrap() else {
         panic!()
     };
     assert!(again.dry_run, "a rehearsal stays one");

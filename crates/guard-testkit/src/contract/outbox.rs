@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use guard_app::ports::{
-    Actor, AttemptReport, Claimed, Clock, FinishOutcome, NextStep, RedriveOutcome, StartOutcome,
+    Actor, AttemptReport, Claimed, Clock, FinishOutcome, NextStep, OrderOutcome, StartOutcome,
     WorkflowResult, random_tail,
 };
 use guard_domain::{
@@ -274,7 +274,7 @@ pub async fn time_runs_out<S: Storage + 'static>(world: World<S>) {
     let silent = world
         .store
         .redrive(&tenant, id, TimeDelta::hours(1), &actor);
-    let RedriveOutcome::Redriven(silent) = silent.await.unwrap() else {
+    let OrderOutcome::Ordered(silent) = silent.await.unwrap() else {
         panic!()
     };
     let claimed = world.claim_one().await;
@@ -292,7 +292,7 @@ pub async fn time_runs_out<S: Storage + 'static>(world: World<S>) {
     let torn = world
         .store
         .redrive(&tenant, id, TimeDelta::seconds(30), &actor);
-    let RedriveOutcome::Redriven(torn) = torn.await.unwrap() else {
+    let OrderOutcome::Ordered(torn) = torn.await.unwrap() else {
         panic!()
     };
     world.claim_one().await;

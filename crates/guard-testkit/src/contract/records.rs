@@ -210,7 +210,7 @@ pub async fn tenants_do_not_meet<S: Storage + 'static>(world: World<S>) {
         .redrive(&other, execution, TimeDelta::minutes(1), &actor)
         .await
         .unwrap();
-    assert_eq!(redriven, guard_app::ports::RedriveOutcome::NotFound);
+    assert_eq!(redriven, guard_app::ports::OrderOutcome::NotFound);
     let audit = store
         .audit_after(&other, &Default::default(), 100)
         .await

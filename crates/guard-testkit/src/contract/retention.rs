@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 use guard_app::ports::{
-    Actor, AuditFilter, CommitOutcome, Dropped, Receipt, RedriveOutcome, StartOutcome,
-    WorkflowResult,
+    Actor, AuditFilter, CommitOutcome, Dropped, OrderOutcome, Receipt, StartOutcome, WorkflowResult,
 };
 use guard_domain::ExecutionState;
 
@@ -204,7 +203,7 @@ pub async fn an_execution_outlives_its_event_and_is_not_redriven<S: Storage + 's
     world.store.cancel(&default, first, &actor).await.unwrap();
     world.clock.advance(TimeDelta::days(1));
     let redriven = world.store.redrive(&default, first, hour, &actor).await;
-    let RedriveOutcome::Redriven(second) = redriven.unwrap() else {
+    let OrderOutcome::Ordered(second) = redriven.unwrap() else {
         panic!("not redriven")
     };
     world
@@ -234,5 +233,5 @@ pub async fn an_execution_outlives_its_event_and_is_not_redriven<S: Storage + 's
         .redrive(&default, second.id, hour, &actor)
         .await
         .unwrap();
-    assert_eq!(redriven, RedriveOutcome::EventGone);
+    assert_eq!(redriven, OrderOutcome::EventGone);
 }
