@@ -36,7 +36,8 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// How a database is used.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
-    /// How long a caller waits for a connection and a statement for a lock; of PostgreSQL, how long a transaction may take.
+    /// How long a caller waits for an answer: what it needs to get a connection and a lock, and of PostgreSQL the whole
+    /// transaction, is given up at three quarters of this.
     pub timeout: Duration,
     /// Who is called about executions that end without proof.
     pub default_contact: ContactName,
@@ -130,8 +131,8 @@ impl Store {
             database: path.display().to_string(),
             source,
         };
-        // A lock is waited for less long than the caller waits, behind another statement too, so that the caller hears of
-        // it in time.
+        // A connection and then a lock are waited for less long together than the caller waits, however many are in line
+        // before it, so that the caller hears of it in time.
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -140,7 +141,7 @@ impl Store {
             .statement_cache_capacity(STATEMENTS)
             .busy_timeout(settings.timeout / 4);
         let pool = SqlitePoolOptions::new()
-            .acquire_timeout(settings.timeout)
+            .acquire_timeout(settings.timeout / 2)
             .min_connections(0);
         // SQLite itself ends a transaction that a full disk or a failing device broke, which sqlx does not notice: such a
         // connection is thrown away.
