@@ -192,7 +192,7 @@ impl ApiKeys for Store {
 
     #[instrument(name = "db.api_key.insert", level = "debug", skip_all)]
     async fn insert_key(&self, key: &ApiKey, actor: &Actor) -> Result<(), StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(&key.tenant).await?;
         let chain = self.chain().await;
         session.take_lock(WholeLock::Keys).await?;
         self.create(session, chain, key, actor).await
@@ -200,7 +200,7 @@ impl ApiKeys for Store {
 
     #[instrument(name = "db.api_key.read", level = "debug", skip_all)]
     async fn read_key(&self, tenant: &TenantId, id: &str) -> Result<Option<ApiKey>, StorageError> {
-        read(&mut self.database.reader().await?, tenant, id).await
+        read(&mut self.database.reader_for(tenant).await?, tenant, id).await
     }
 
     #[instrument(name = "db.api_key.list", level = "debug", skip_all)]
@@ -212,7 +212,7 @@ impl ApiKeys for Store {
     ) -> Result<Vec<ApiKey>, StorageError> {
         let rows = self
             .database
-            .reader()
+            .reader_for(tenant)
             .await?
             .query(select_keys!(
                 "tenant = $1 AND key_id > $2 ORDER BY key_id LIMIT $3"
@@ -232,7 +232,7 @@ impl ApiKeys for Store {
         id: &str,
         actor: &Actor,
     ) -> Result<Option<ApiKey>, StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         let revoked = session
             .query(

@@ -25,7 +25,7 @@ impl RuleStore for Store {
         mode: PublishMode,
         actor: &Actor,
     ) -> Result<Published, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         transaction.take_lock(WholeLock::Control).await?;
         let live = read_control(&mut transaction, tenant).await?.live_revision;
@@ -95,7 +95,7 @@ impl RuleStore for Store {
     ) -> Result<Option<RuleDefinition>, StorageError> {
         let definition: Option<String> = self
             .database
-            .reader()
+            .reader_for(tenant)
             .await?
             .query(
                 "SELECT definition FROM rules WHERE tenant = $1 AND rule_id = $2 AND version = $3",
