@@ -22,6 +22,7 @@ mod retention;
 mod row;
 mod rules;
 mod store;
+mod tenants;
 
 pub use clock::DatabaseClock;
 pub use error::{LockError, OpenError};
