@@ -14,7 +14,7 @@ use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
     CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
     IntakeService, IntakeSettings, KeyService, OperatorService, QueryService, Refusals, RuleBook,
-    RuleManager,
+    RuleManager, TenantBook, TenantService,
 };
 use guard_http::Api;
 use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
@@ -82,6 +82,8 @@ pub struct Guard {
     pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
+    /// Knows every tenant.
+    pub tenants: Arc<TenantBook>,
     /// Knows who is asking.
     pub authenticator: Arc<BearerAuthenticator>,
     jwks: Option<Arc<Jwks>>,
@@ -199,7 +201,9 @@ pub async fn build(
     );
     let maker = Arc::new(RandomKeys(random.clone()));
     let generated_key = first_key(settings, store.as_ref(), clock.as_ref(), maker.as_ref()).await?;
-    let (authenticator, jwks) = authenticator(settings, store.clone(), &clock, random.as_ref())?;
+    let tenants = Arc::new(TenantBook::new(store.clone()));
+    tenants.refresh().await?;
+    let (authenticator, jwks) = authenticator(settings, &store, &tenants, &clock, random.as_ref())?;
     let api = Arc::new(Api {
         intake: IntakeService {
             committer,
@@ -207,7 +211,7 @@ pub async fn build(
             acknowledgements: acknowledgements.clone(),
             clock: clock.clone(),
             random: random.clone(),
-            rates: rate_gate(settings, &clock).await,
+            rates: rate_gate(settings, &tenants, &clock).await,
             settings: IntakeSettings {
                 event_types: settings.event_types.clone(),
                 ack_wait: settings.ack_wait,
@@ -248,6 +252,11 @@ pub async fn build(
             maker,
             clock: clock.clone(),
         },
+        tenants: TenantService {
+            tenants: store.clone(),
+            book: tenants.clone(),
+            clock: clock.clone(),
+        },
         authenticator: authenticator.clone(),
         metrics: metrics_handle()?,
         clock,
@@ -263,6 +272,7 @@ pub async fn build(
         dispatcher,
         courier,
         health,
+        tenants,
         authenticator,
         jwks,
         checkpointer,
@@ -300,6 +310,8 @@ impl Guard {
             }
         }
         self.rules.book.refresh_all().await?;
+        // Tenants come into being with their rules.
+        self.tenants.refresh().await?;
         Ok(())
     }
 

@@ -26,6 +26,7 @@ mod reconciler;
 mod retry;
 mod rule_book;
 mod rule_manager;
+mod tenants;
 mod webhook_signature;
 
 pub use acknowledgements::Acknowledgements;
@@ -48,6 +49,10 @@ pub use reconciler::Reconciler;
 pub use retry::retry_after;
 pub use rule_book::RuleBook;
 pub use rule_manager::{Catalogue, Preview, PreviewError, PublishError, RuleManager};
+pub use tenants::{
+    LimitOrder, MAX_NAMED_SOURCES, QuotaOrder, TenantBook, TenantError, TenantOrder, TenantService,
+    TenantStanding,
+};
 pub use webhook_signature::sign_webhook;
 
 pub use guard_policy::{ConditionExplanation, Finding, FindingLevel, RuleExplanation};

@@ -18,6 +18,7 @@ mod rate_limiter;
 mod retention;
 mod rules;
 mod storage;
+mod tenants;
 
 pub use api_keys::{ApiKey, ApiKeys, FreshKey, KeyDigest, KeyMaker, KeyUse};
 pub use archive::{
@@ -56,3 +57,4 @@ pub use rate_limiter::{
 pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
 pub use storage::{Actor, StorageError};
+pub use tenants::{AllTenants, Disabled, SourceLimit, Tenant, TenantLimits, Tenants};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use guard_app::ports::{Authenticator, Clock, Random};
 use guard_app::{
     CallbackService, HealthService, IntakeService, KeyService, OperatorService, QueryService,
-    RuleManager,
+    RuleManager, TenantService,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -25,6 +25,8 @@ pub struct Api {
     pub health: Arc<HealthService>,
     /// Makes and revokes keys.
     pub keys: KeyService,
+    /// Creates, limits and disables tenants.
+    pub tenants: TenantService,
     /// Knows who is asking.
     pub authenticator: Arc<dyn Authenticator>,
     /// Renders the metrics.

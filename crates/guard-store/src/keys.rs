@@ -10,6 +10,7 @@ use crate::audit::{Chain, Record, Subject};
 use crate::database::{Row, Session, WholeLock};
 use crate::row::{micros, moment, text};
 use crate::store::Store;
+use crate::tenants::have_tenant;
 
 macro_rules! select_keys {
     ($rest:literal) => {
@@ -64,12 +65,7 @@ fn words(scopes: &[Scope]) -> String {
 }
 
 async fn insert(session: &mut Session, key: &ApiKey) -> Result<(), StorageError> {
-    session
-        .query("INSERT INTO tenants (tenant, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(key.tenant.as_str())
-        .bind(micros(key.created_at))
-        .execute()
-        .await?;
+    have_tenant(session, &key.tenant, key.created_at).await?;
     let (sha256, argon2) = match &key.digest {
         KeyDigest::Sha256(sha256) => (Some(sha256.to_vec()), None),
         KeyDigest::Argon2id(argon2) => (None, Some(argon2.as_str())),

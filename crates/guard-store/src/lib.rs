@@ -25,6 +25,7 @@ mod row_security;
 mod rules;
 mod schema;
 mod store;
+mod tenants;
 
 pub use clock::DatabaseClock;
 pub use error::{LockError, OpenError};

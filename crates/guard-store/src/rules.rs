@@ -11,8 +11,9 @@ use tracing::instrument;
 use crate::audit::{Record, Subject};
 use crate::controls::read_control;
 use crate::database::{Row, Session, Sql, WholeLock};
-use crate::row::micros;
+use crate::row::{micros, moment};
 use crate::store::Store;
+use crate::tenants::have_tenant;
 
 #[async_trait]
 impl RuleStore for Store {
@@ -245,12 +246,7 @@ async fn insert_revision(
     now: i64,
 ) -> Result<i64, StorageError> {
     let members = serde_json::to_string(members).unwrap_or_else(|_| "[]".to_owned());
-    connection
-        .query("INSERT INTO tenants (tenant, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(tenant.as_str())
-        .bind(now)
-        .execute()
-        .await?;
+    have_tenant(connection, tenant, moment(now)).await?;
     let revision: i64 = connection.query(
         "INSERT INTO rule_revisions (tenant, revision, members, sha256, origin, actor, created_at)
          SELECT $1, coalesce(max(revision), 0) + 1, $2, $3, $4, $5, $6 FROM rule_revisions WHERE tenant = $1

@@ -29,4 +29,5 @@ mod playbooks;
 #[path = "../process/receiver.rs"]
 mod receiver;
 mod rules;
+mod tenants;
 mod tenants_apart;
