@@ -9,6 +9,7 @@
 
 mod audit;
 mod command_line;
+mod connections;
 mod crash;
 mod database_away;
 mod instances;
@@ -21,3 +22,4 @@ mod receiver;
 mod rolling;
 mod server;
 mod serving;
+mod tls;
