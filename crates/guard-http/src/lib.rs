@@ -3,6 +3,7 @@
 mod auth;
 mod body;
 mod context;
+mod headers;
 mod problem;
 mod rate;
 mod router;
