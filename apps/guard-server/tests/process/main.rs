@@ -20,6 +20,7 @@ mod notifications;
 mod pooler;
 mod receiver;
 mod rolling;
+mod secrets;
 mod server;
 mod serving;
 mod tls;
