@@ -186,3 +186,74 @@ async fn a_stop_answers_who_waits_on_http_2() {
     assert_eq!(answer["decision"], "playbook_queued");
     assert_eq!(server.ended().await, Some(0));
 }
+
+/// The types of frames of HTTP/2 (RFC 9113, 6).
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+/// A frame, without flags but for those of headers that are a whole request.
+fn frame(frame_type: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let flags = if frame_type == HEADERS { 0x05 } else { 0 };
+    let length = u8::try_from(payload.len()).unwrap();
+    let head = [0, 0, length, frame_type, flags, 0, 0, 0, stream];
+    [&head, payload].concat()
+}
+
+/// `GET /`, by the static table of HPACK (RFC 7541, A).
+fn get(stream: u8) -> Vec<u8> {
+    frame(HEADERS, stream, &[0x82, 0x84, 0x86, 0x41, 1, b'x'])
+}
+
+/// The types of the frames that come until one of a type has come.
+async fn frames_until(connection: &mut TcpStream, last: u8) -> Vec<u8> {
+    let mut types = Vec::new();
+    while types.last() != Some(&last) {
+        let mut head = [0; 9];
+        connection.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        connection.read_exact(&mut payload).await.unwrap();
+        types.push(head[3]);
+    }
+    types
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_is_sent_away_when_it_is_idle_and_when_the_server_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(
+        folder.path(),
+        &[
+            ("NEURAL_GUARD__SERVER__IDLE_TIMEOUT", "1s"),
+            ("NEURAL_GUARD__SERVER__STOP_DELAY", "10s"),
+        ],
+    );
+    let mut idle = connect(&server).await;
+    let begin = [PREFACE, &frame(SETTINGS, 0, &[])].concat();
+    idle.write_all(&begin).await.unwrap();
+    idle.write_all(&get(1)).await.unwrap();
+    frames_until(&mut idle, HEADERS).await;
+    let begun = Instant::now();
+    frames_until(&mut idle, GOAWAY).await;
+    let idle_for = begun.elapsed().as_millis();
+    assert!((900..5000).contains(&idle_for), "{idle_for} ms");
+
+    let mut kept = connect(&server).await;
+    kept.write_all(&begin).await.unwrap();
+    kept.write_all(&get(1)).await.unwrap();
+    frames_until(&mut kept, HEADERS).await;
+    server.signal("TERM");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    kept.write_all(&get(3)).await.unwrap();
+    // That no further request is taken may be said before the answer is.
+    let types = frames_until(&mut kept, GOAWAY).await;
+    if !types.contains(&HEADERS) {
+        frames_until(&mut kept, HEADERS).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_millis(900),
+        "it is not the idleness"
+    );
+}

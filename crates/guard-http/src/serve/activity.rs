@@ -71,8 +71,10 @@ impl Activity {
 
     /// How the connection stands.
     pub(super) fn standing(&self, header_timeout: Duration, idle_timeout: Duration) -> Standing {
+        // What is shorter may begin to count at any time.
+        let at_most = header_timeout.min(idle_timeout);
         if self.requests.load(Ordering::Relaxed) > 0 {
-            return Standing::Fine(header_timeout);
+            return Standing::Fine(at_most);
         }
         let now = self.now();
         let since = |then: u64| Duration::from_millis(now.saturating_sub(then));
@@ -84,8 +86,7 @@ impl Activity {
             (since(headers_since), header_timeout, Standing::SlowHeaders)
         };
         match bound.checked_sub(elapsed) {
-            // Headers may begin to come in at any time.
-            Some(left) if !left.is_zero() => Standing::Fine(left.min(header_timeout)),
+            Some(left) if !left.is_zero() => Standing::Fine(left.min(at_most)),
             _ => beyond,
         }
     }

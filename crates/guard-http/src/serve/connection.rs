@@ -110,7 +110,7 @@ impl Connection {
             }
         });
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let mut look = pin!(sleep_until(Instant::now() + settings.header_timeout));
+        let mut look = pin!(sleep_until(Instant::now()));
         let (mut stopping, mut ending) = (false, false);
         loop {
             tokio::select! {
