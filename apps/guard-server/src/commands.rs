@@ -8,6 +8,7 @@ use anyhow::Context;
 use guard_app::ports::Random;
 use guard_policy::{Finding, FindingLevel, RuleFile, analyse, run_tests};
 
+use crate::certificate;
 use crate::config::{DatabaseUrl, Settings, report};
 use crate::rule_source::{self, DEFAULT_NAME, DEFAULT_RULES};
 use crate::system::SystemRandom;
@@ -17,7 +18,11 @@ use crate::wiring::{clock, open_store};
 pub(crate) fn check_config(file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let resolved = Settings::resolve(file)?;
     print!("{}", report(&resolved));
-    Settings::of(&resolved)?;
+    let settings = Settings::of(&resolved)?;
+    let warning = settings.tls.as_ref().map(certificate::warning);
+    if let Some(warning) = warning.transpose()?.flatten() {
+        eprintln!("warning: {warning}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

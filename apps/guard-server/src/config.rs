@@ -2,6 +2,7 @@
 
 mod channels;
 mod check;
+mod connections;
 mod contacts;
 mod jwt;
 mod keys;
@@ -11,8 +12,11 @@ mod report;
 mod resolve;
 mod settings;
 mod times;
+mod tls;
 
+pub use connections::ConnectionSettings;
 pub use keys::{KEYS, Key};
 pub use report::report;
 pub use resolve::{Origin, Resolved, load};
 pub use settings::{DatabaseUrl, Settings};
+pub use tls::TlsFiles;

@@ -13,6 +13,7 @@ pub mod system;
 pub mod wiring;
 
 mod audit;
+mod certificate;
 mod commands;
 mod contacts;
 mod key_commands;

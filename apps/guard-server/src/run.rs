@@ -1,17 +1,19 @@
 //! Starting and stopping.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use guard_app::ports::{Actor, PublishMode};
-use guard_http::{ServeSettings, metrics_router, router, serve as serve_http};
+use guard_http::{ServeSettings, Tls, metrics_router, router, serve as serve_http};
 use guard_store::Store;
 use secrecy::ExposeSecret;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::certificate::ServedCertificate;
 use crate::config::Settings;
 use crate::logging;
 use crate::wiring::{Guard, Surroundings, build, make_data_folder};
@@ -54,14 +56,26 @@ async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tracing::warn!("dry run: decisions are recorded, and nothing is called");
     }
     let mut signals = Signals::new()?;
-    let mut servers = start_servers(&settings, &guard, listener).await?;
+    let certificate = ServedCertificate::load(&settings)?;
+    let tls = certificate
+        .as_ref()
+        .map(|certificate| certificate.tls.clone());
+    let mut servers = start_servers(&settings, &guard, listener, tls).await?;
     let mut background = guard.start_background(&settings);
-    println!("listening on http://{address}");
+    if let Some(certificate) = &certificate {
+        background.spawn(certificate.clone().follow(guard.stops.background.clone()));
+    }
+    println!("listening on {}://{address}", settings.scheme());
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.reload.recv() => reload(&settings, &guard).await,
+            _ = signals.reload.recv() => {
+                if let Some(certificate) = &certificate {
+                    certificate.reload().await;
+                }
+                reload(&settings, &guard).await;
+            }
             Some(_) = servers.join_next() => anyhow::bail!("the HTTP server broke off"),
             Some(_) = background.join_next() => anyhow::bail!("a task in the background broke off"),
             () = guard.committer_ended() => anyhow::bail!("the committer broke off"),
@@ -102,10 +116,15 @@ async fn start_servers(
     settings: &Settings,
     guard: &Guard,
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
 ) -> anyhow::Result<JoinSet<()>> {
     let bounds = ServeSettings {
-        max_connections: settings.max_connections,
-        header_timeout: settings.header_timeout,
+        max_connections: settings.connections.max_connections,
+        max_connections_per_address: settings.connections.max_connections_per_address,
+        header_timeout: settings.connections.header_timeout,
+        idle_timeout: settings.connections.idle_timeout,
+        write_timeout: settings.connections.write_timeout,
+        tls: None,
         drain: DRAIN,
         leaving: guard.stops.leaving.clone(),
     };
@@ -122,6 +141,7 @@ async fn start_servers(
         ));
     }
     let router = router(guard.api.clone());
+    let bounds = ServeSettings { tls, ..bounds };
     servers.spawn(serve_http(
         listener,
         router,

@@ -259,6 +259,7 @@ pub async fn build(
         },
         authenticator: authenticator.clone(),
         metrics: metrics_handle()?,
+        body_timeout: settings.connections.body_timeout,
         clock,
         random,
         instance: settings.instance_id.clone(),

@@ -34,6 +34,11 @@ pub const RESOLUTION_TIME: &str = "neural_guard_resolution_time_seconds";
 pub const PLAYBOOK_PRESENT: &str = "neural_guard_playbook_present";
 /// Callbacks that were refused because of their token.
 pub const CALLBACKS_REFUSED: &str = "neural_guard_callbacks_refused_total";
+/// When the certificate of the server ends, in seconds since 1970; NaN if that cannot be read.
+pub const CERTIFICATE_EXPIRY: &str = "neural_guard_tls_certificate_expiry_timestamp_seconds";
+/// Connections that were closed because the other end kept to no bound, by `reason`: `too_many`, `handshake`, `slow_headers`,
+/// `unread`.
+pub const CONNECTIONS_CLOSED: &str = "neural_guard_connections_closed_total";
 /// Bearer tokens that were refused, by `reason`.
 pub const LOGINS_REFUSED: &str = "neural_guard_logins_refused_total";
 /// Circuit breakers that are open, by `scope`.
@@ -94,6 +99,14 @@ pub fn describe() {
     describe_counter!(
         CALLBACKS_REFUSED,
         "Callbacks that were refused because of their token"
+    );
+    describe_gauge!(
+        CERTIFICATE_EXPIRY,
+        "When the certificate of the server ends, in seconds since 1970"
+    );
+    describe_counter!(
+        CONNECTIONS_CLOSED,
+        "Connections that were closed because the other end kept to no bound"
     );
     describe_counter!(LOGINS_REFUSED, "Bearer tokens that were refused");
     describe_gauge!(BREAKERS_OPEN, "Circuit breakers that are open");

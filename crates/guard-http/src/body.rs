@@ -14,9 +14,7 @@ use serde_path_to_error::Segment;
 use uuid::Uuid;
 
 use crate::problem::Problem;
-
-/// How long a body may take to arrive.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::state::Shared;
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,26 +26,26 @@ pub(crate) enum Format {
 /// The bytes of a JSON body of at most `MAX` bytes.
 pub(crate) struct JsonBytes<const MAX: usize>(pub(crate) Bytes);
 
-impl<S: Sync, const MAX: usize> FromRequest<S> for JsonBytes<MAX> {
+impl<const MAX: usize> FromRequest<Shared> for JsonBytes<MAX> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, api: &Shared) -> Result<Self, Problem> {
         if format(request.headers())? != Format::Json {
             return Err(unsupported("application/json"));
         }
-        read(request, MAX).await.map(Self)
+        read(request, MAX, api.body_timeout).await.map(Self)
     }
 }
 
 /// The bytes of a JSON or NDJSON body of at most `MAX` bytes.
 pub(crate) struct BatchBytes<const MAX: usize>(pub(crate) Format, pub(crate) Bytes);
 
-impl<S: Sync, const MAX: usize> FromRequest<S> for BatchBytes<MAX> {
+impl<const MAX: usize> FromRequest<Shared> for BatchBytes<MAX> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, api: &Shared) -> Result<Self, Problem> {
         let format = format(request.headers())?;
-        Ok(Self(format, read(request, MAX).await?))
+        Ok(Self(format, read(request, MAX, api.body_timeout).await?))
     }
 }
 
@@ -57,11 +55,11 @@ pub(crate) struct JsonBody<T>(pub(crate) T);
 /// The largest small body, in bytes.
 const SMALL: usize = 128 * 1024;
 
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let JsonBytes(bytes) = JsonBytes::<SMALL>::from_request(request, state).await?;
+    async fn from_request(request: Request, api: &Shared) -> Result<Self, Problem> {
+        let JsonBytes(bytes) = JsonBytes::<SMALL>::from_request(request, api).await?;
         from_json(&bytes).map(Self)
     }
 }
@@ -69,12 +67,12 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
 /// A small JSON body that may be left out: the default then.
 pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
 
-impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJsonBody<T> {
+impl<T: DeserializeOwned + Default> FromRequest<Shared> for OptionalJsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, api: &Shared) -> Result<Self, Problem> {
         let format = format(request.headers());
-        let bytes = read(request, SMALL).await?;
+        let bytes = read(request, SMALL, api.body_timeout).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -144,9 +142,9 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     }
 }
 
-async fn read(request: Request, max: usize) -> Result<Bytes, Problem> {
+async fn read(request: Request, max: usize, within: Duration) -> Result<Bytes, Problem> {
     let body = Limited::new(request.into_body(), max).collect();
-    match tokio::time::timeout(READ_TIMEOUT, body).await {
+    match tokio::time::timeout(within, body).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(format!(
             "the body has more than {max} bytes"
@@ -156,7 +154,7 @@ async fn read(request: Request, max: usize) -> Result<Bytes, Problem> {
             StatusCode::REQUEST_TIMEOUT,
             "timeout",
             "Timeout",
-            "the body took too long to arrive",
+            format!("the body did not arrive within {within:?}"),
         )),
     }
 }

@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
+use crate::headers::harden;
 use crate::problem::Problem;
 use crate::state::Shared;
 
@@ -82,6 +83,7 @@ pub(crate) async fn surround(
         tracing::debug!(%method, path, status = status.as_u16(), request_id = %id, "refused");
         response = in_one_form(response, id);
     }
+    harden(response.headers_mut(), &path);
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -3,12 +3,14 @@
 mod auth;
 mod body;
 mod context;
+mod headers;
 mod problem;
 mod rate;
 mod router;
 mod routes;
 mod serve;
 mod state;
+mod tls;
 mod wire;
 
 pub use context::PeerAddress;
@@ -16,3 +18,4 @@ pub use problem::Problem;
 pub use router::{metrics_router, openapi, router};
 pub use serve::{ServeSettings, serve};
 pub use state::Api;
+pub use tls::{CertificateError, ServerCertificate, Tls};

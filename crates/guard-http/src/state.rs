@@ -1,6 +1,7 @@
 //! What the handlers work with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use guard_app::ports::{Authenticator, Clock, Random};
 use guard_app::{
@@ -31,6 +32,8 @@ pub struct Api {
     pub authenticator: Arc<dyn Authenticator>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// How long the body of a request may take to arrive.
+    pub body_timeout: Duration,
     /// The time, for request ids.
     pub clock: Arc<dyn Clock>,
     /// Randomness, for request ids.

@@ -11,8 +11,6 @@ use super::settings::Settings;
 
 /// The shortest time that events are kept.
 const MIN_RETENTION: Duration = Duration::from_secs(2 * 24 * 3600);
-/// The most connections at once.
-const MAX_CONNECTIONS: usize = 1_000_000;
 /// What a lease must have beyond the time of a call.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The shortest key.
@@ -31,12 +29,6 @@ impl Reader<'_> {
                 ),
             );
         }
-        if settings.max_connections > MAX_CONNECTIONS {
-            self.refuse(
-                "server.max_connections",
-                format!("at most {MAX_CONNECTIONS}"),
-            );
-        }
         if settings.retention < MIN_RETENTION {
             self.refuse("retention", "events are kept for 2 days or more");
         }
@@ -51,7 +43,6 @@ impl Reader<'_> {
             ("database.timeout", settings.database_timeout),
             ("redis.timeout", settings.redis_timeout),
             ("n8n.timeout", settings.n8n_timeout),
-            ("server.header_timeout", settings.header_timeout),
             ("n8n.probe_interval", settings.n8n_probe_interval),
             ("n8n.reconcile_interval", settings.n8n_reconcile_interval),
             (

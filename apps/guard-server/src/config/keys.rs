@@ -59,12 +59,44 @@ pub const KEYS: &[Key] = &[
         "server.public_url",
         "address at which n8n reaches this server",
     ),
+    Key::unset(
+        "server.tls.certificate",
+        "file of the certificate that clients see, with those that lead to its issuer behind it, in PEM; read again when it changes",
+    ),
+    Key::unset(
+        "server.tls.key",
+        "file of the certificate's private key in PEM, unencrypted; the server speaks TLS if both are set",
+    ),
     key("server.dry_run", "false", "decide, and call nothing"),
-    key("server.max_connections", "4096", "connections at once"),
+    key(
+        "server.max_connections",
+        "4096",
+        "connections at once; further ones wait",
+    ),
+    key(
+        "server.max_connections_per_address",
+        "1024",
+        "connections at once of one address, which a proxy in front is too; further ones are closed; 0: no limit",
+    ),
     key(
         "server.header_timeout",
         "10s",
-        "how long the headers of a request may take",
+        "how long the headers of a request may take, those of a first one from the connection on",
+    ),
+    key(
+        "server.body_timeout",
+        "30s",
+        "how long the body of a request may take",
+    ),
+    key(
+        "server.idle_timeout",
+        "75s",
+        "how long a connection may be without a request; more than a proxy in front keeps it",
+    ),
+    key(
+        "server.write_timeout",
+        "30s",
+        "how long a client may be behind in reading its answer",
     ),
     key(
         "server.stop_delay",

@@ -212,8 +212,8 @@ impl Reader<'_> {
             text.parse::<bool>()
                 .map_err(|_| format!("`{text}` is neither true nor false"))
         });
-        let max_connections = self.number("server.max_connections");
-        let header_timeout = self.duration("server.header_timeout");
+        let connections = self.connections();
+        let tls = self.tls();
         let stop_delay = self.duration("server.stop_delay");
         let metrics_listen = self.address("metrics.listen");
         let database = self.database(&data_dir);
@@ -246,8 +246,8 @@ impl Reader<'_> {
             listen: listen?,
             public_url,
             dry_run: dry_run?,
-            max_connections: max_connections?,
-            header_timeout: header_timeout?,
+            connections: connections?,
+            tls,
             stop_delay: stop_delay?,
             metrics_listen,
             data_dir,

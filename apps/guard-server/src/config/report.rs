@@ -36,14 +36,23 @@ fn value_of(resolved: &Resolved, name: &str, secret: bool) -> String {
     match resolved.get(name) {
         None => "(not set)".to_owned(),
         Some(_) if secret => "********".to_owned(),
-        Some(value) => format!("{:?}", without_credentials(value)),
+        Some(value) if is_address(name) => format!("{:?}", without_credentials(value)),
+        Some(value) => format!("{value:?}"),
     }
 }
 
-/// An address without the user and the passwords in it.
+/// Whether a key is for an address, in which there may be a password.
+fn is_address(name: &str) -> bool {
+    name.ends_with("url") || name.ends_with("endpoint")
+}
+
+/// An address without the user and the passwords in it, though it be none for want of its scheme.
 pub(super) fn without_credentials(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else {
-        return value.to_owned();
+        return match value.rfind('@') {
+            Some(at) => format!("****{}", value.get(at..).unwrap_or_default()),
+            None => value.to_owned(),
+        };
     };
     let end = rest.find('/').unwrap_or(rest.len());
     let rest = match rest.get(..end).and_then(|authority| authority.rfind('@')) {
@@ -98,6 +107,7 @@ mod tests {
             "http://****@h:1/a@b"
         );
         assert_eq!(without_credentials("http://h/a@b"), "http://h/a@b");
+        assert_eq!(without_credentials("u:p@h:1"), "****@h:1");
         assert_eq!(
             without_credentials("postgres://h/d?user=u&password=p&sslmode=require"),
             "postgres://h/d?user=u&password=****&sslmode=require"

@@ -17,9 +17,11 @@ use guard_store::PostgresAddress;
 use secrecy::SecretString;
 use url::Url;
 
+use super::connections::ConnectionSettings;
 use super::jwt::JwtSettings;
 use super::reader::Reader;
 use super::resolve::{Resolved, load};
+use super::tls::TlsFiles;
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -40,8 +42,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub public_url: Option<Url>,
     pub dry_run: bool,
-    pub max_connections: usize,
-    pub header_timeout: Duration,
+    pub connections: ConnectionSettings,
+    pub tls: Option<TlsFiles>,
     pub stop_delay: Duration,
     pub metrics_listen: Option<SocketAddr>,
     pub data_dir: PathBuf,
@@ -156,12 +158,18 @@ impl Settings {
         self.audit_checkpoint_file.clone().unwrap_or_else(here)
     }
 
+    /// The scheme of this server's own addresses.
+    #[must_use]
+    pub const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
     /// The address at which workflows reach this server, which listens on `address`.
     #[must_use]
     pub fn callback_base(&self, address: SocketAddr) -> String {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{}", reachable(address)),
+            None => format!("{}://{}", self.scheme(), reachable(address)),
         }
     }
 }

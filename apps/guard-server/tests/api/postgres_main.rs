@@ -19,6 +19,7 @@ mod errors;
 mod events;
 mod executions;
 mod harness;
+mod headers;
 mod health;
 mod idempotency;
 mod jwt;

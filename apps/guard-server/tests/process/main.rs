@@ -9,6 +9,7 @@
 
 mod audit;
 mod command_line;
+mod connections;
 mod crash;
 mod database_away;
 mod instances;
@@ -19,5 +20,7 @@ mod notifications;
 mod pooler;
 mod receiver;
 mod rolling;
+mod secrets;
 mod server;
 mod serving;
+mod tls;

@@ -1,0 +1,152 @@
+//! One connection.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use guard_app::metric;
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderValue, Request, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use metrics::counter;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::ServeSettings;
+use super::activity::{Activity, Standing};
+use super::stream::WatchedStream;
+use crate::context::PeerAddress;
+
+/// Whoever has come over TLS comes over nothing else for a year.
+const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// What a connection works with.
+pub(super) struct Connection {
+    pub(super) builder: Arc<Builder<TokioExecutor>>,
+    pub(super) router: Router,
+    pub(super) peer: PeerAddress,
+    pub(super) settings: Arc<ServeSettings>,
+    /// No further requests.
+    pub(super) stop: CancellationToken,
+    /// No further waiting.
+    pub(super) cut: CancellationToken,
+}
+
+impl Connection {
+    /// Answers requests until there are no more.
+    pub(super) async fn run(self, stream: TcpStream) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY cannot be set");
+        }
+        let activity = Arc::new(Activity::new());
+        let stream = WatchedStream::new(stream, activity.clone(), self.settings.write_timeout);
+        let Some(tls) = self.settings.tls.clone() else {
+            return self.answer(stream, activity).await;
+        };
+        let accepted = tokio::select! {
+            () = self.stop.cancelled() => return,
+            accepted = timeout(self.settings.header_timeout, tls.accept(stream)) => accepted,
+        };
+        let why = match accepted {
+            Ok(Ok(stream)) => return self.answer(stream, activity).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        counter!(metric::CONNECTIONS_CLOSED, "reason" => "handshake").increment(1);
+        tracing::debug!(peer = %self.peer.0, why, "closed: no TLS was agreed on");
+    }
+
+    async fn answer<S>(self, stream: S, activity: Arc<Activity>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            builder,
+            router,
+            peer,
+            settings,
+            stop,
+            cut,
+        } = self;
+        let leave = Arc::new(Notify::new());
+        let encrypted = settings.tls.is_some();
+        let service = service_fn({
+            let (activity, leave) = (activity.clone(), leave.clone());
+            let leaving = settings.leaving.clone();
+            move |mut request: Request<Incoming>| {
+                let version = request.version();
+                let answering = activity.request(version == Version::HTTP_2);
+                request.extensions_mut().insert(peer);
+                let response = router.clone().oneshot(request.map(Body::new));
+                let (leave, leaving) = (leave.clone(), leaving.clone());
+                async move {
+                    let Ok(mut response) = response.await;
+                    drop(answering);
+                    if encrypted {
+                        response
+                            .headers_mut()
+                            .insert(STRICT_TRANSPORT_SECURITY, STRICT);
+                    }
+                    if version == Version::HTTP_2 {
+                        if leaving.is_cancelled() {
+                            leave.notify_one();
+                        }
+                    } else if leaving.is_cancelled() || too_late(&response) {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(CONNECTION, close);
+                    }
+                    Ok::<_, Infallible>(response)
+                }
+            }
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut look = pin!(sleep_until(Instant::now()));
+        let (mut stopping, mut ending) = (false, false);
+        loop {
+            tokio::select! {
+                outcome = connection.as_mut() => {
+                    if let Err(error) = outcome {
+                        tracing::debug!(%error, peer = %peer.0, "a connection broke");
+                    }
+                    return;
+                }
+                () = cut.cancelled() => return,
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = leave.notified() => connection.as_mut().graceful_shutdown(),
+                () = look.as_mut() => match activity.standing(settings.header_timeout, settings.idle_timeout) {
+                    Standing::Fine(at_most) => look.as_mut().reset(Instant::now() + at_most),
+                    Standing::SlowHeaders => {
+                        counter!(metric::CONNECTIONS_CLOSED, "reason" => "slow_headers").increment(1);
+                        tracing::debug!(peer = %peer.0, "closed: the headers of a request did not come in time");
+                        return;
+                    }
+                    // The client has not taken the end, or an answer.
+                    Standing::Idle if ending => return,
+                    Standing::Idle => {
+                        ending = true;
+                        connection.as_mut().graceful_shutdown();
+                        look.as_mut().reset(Instant::now() + settings.write_timeout);
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// Whether the rest of the request may still be coming.
+fn too_late(response: &Response) -> bool {
+    response.status() == StatusCode::REQUEST_TIMEOUT
+}
