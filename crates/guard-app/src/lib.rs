@@ -47,7 +47,7 @@ pub use rate_limits::{RateGate, RateLimits, RateStanding};
 pub use reconciler::Reconciler;
 pub use retry::retry_after;
 pub use rule_book::RuleBook;
-pub use rule_manager::{Catalogue, Preview, PreviewError, PublishError, RuleManager};
+pub use rule_manager::{Catalogue, Preview, PreviewError, PreviewTurn, PublishError, RuleManager};
 pub use webhook_signature::sign_webhook;
 
 pub use guard_policy::{ConditionExplanation, Finding, FindingLevel, RuleExplanation};

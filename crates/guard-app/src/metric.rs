@@ -36,6 +36,8 @@ pub const PLAYBOOK_PRESENT: &str = "neural_guard_playbook_present";
 pub const CALLBACKS_REFUSED: &str = "neural_guard_callbacks_refused_total";
 /// Bearer tokens that were refused, by `reason`.
 pub const LOGINS_REFUSED: &str = "neural_guard_logins_refused_total";
+/// Slow hashes that were worked out to check a key with a chosen secret.
+pub const KEY_HASHES: &str = "neural_guard_key_hashes_total";
 /// Circuit breakers that are open, by `scope`.
 pub const BREAKERS_OPEN: &str = "neural_guard_breakers_open";
 /// Intakes in one commit.
@@ -96,6 +98,7 @@ pub fn describe() {
         "Callbacks that were refused because of their token"
     );
     describe_counter!(LOGINS_REFUSED, "Bearer tokens that were refused");
+    describe_counter!(KEY_HASHES, "Slow hashes worked out to check a key");
     describe_gauge!(BREAKERS_OPEN, "Circuit breakers that are open");
     describe_histogram!(COMMIT_BATCH, "Intakes in one commit");
     describe_counter!(COMMIT_FAILURES, "Commits that failed");
