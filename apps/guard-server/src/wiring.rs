@@ -21,7 +21,7 @@ use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -143,6 +143,7 @@ pub async fn build(
         catalogue: settings.catalogue(),
         terms: terms.clone(),
         clock: clock.clone(),
+        previews: Arc::new(Semaphore::new(RuleManager::PREVIEWS_AT_ONCE)),
     });
     let dispatcher = Arc::new(Dispatcher {
         outbox: store.clone(),

@@ -48,7 +48,7 @@ pub use rate_limits::{RateGate, RateLimits, RateStanding};
 pub use reconciler::Reconciler;
 pub use retry::retry_after;
 pub use rule_book::RuleBook;
-pub use rule_manager::{Catalogue, Preview, PreviewError, PublishError, RuleManager};
+pub use rule_manager::{Catalogue, Preview, PreviewError, PreviewTurn, PublishError, RuleManager};
 pub use tenants::{
     LimitOrder, MAX_NAMED_SOURCES, QuotaOrder, TenantBook, TenantError, TenantOrder, TenantService,
     TenantStanding,

@@ -115,7 +115,7 @@ impl Tenants for Store {
         tenant: &Tenant,
         actor: &Actor,
     ) -> Result<Option<Tenant>, StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(&tenant.id).await?;
         let chain = self.chain().await;
         let created = session
             .query(
@@ -143,7 +143,7 @@ impl Tenants for Store {
 
     #[instrument(name = "db.tenant.read", level = "debug", skip_all)]
     async fn read_tenant(&self, tenant: &TenantId) -> Result<Option<Tenant>, StorageError> {
-        read(&mut self.database.reader().await?, tenant).await
+        read(&mut self.database.reader_for(tenant).await?, tenant).await
     }
 
     #[instrument(name = "db.tenant.list", level = "debug", skip_all)]
@@ -169,7 +169,7 @@ impl Tenants for Store {
         limits: &TenantLimits,
         actor: &Actor,
     ) -> Result<Option<Tenant>, StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(tenant).await?;
         let chain = self.chain().await;
         let changed = session
             .query(
@@ -196,7 +196,7 @@ impl Tenants for Store {
         reason: &str,
         actor: &Actor,
     ) -> Result<Option<Tenant>, StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(tenant).await?;
         let chain = self.chain().await;
         let changed = session
             .query(
@@ -224,7 +224,7 @@ impl Tenants for Store {
         reason: &str,
         actor: &Actor,
     ) -> Result<Option<Tenant>, StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(tenant).await?;
         let chain = self.chain().await;
         let changed = session
             .query(

@@ -205,6 +205,7 @@ impl From<PreviewError> for Problem {
     fn from(error: PreviewError) -> Self {
         match error {
             PreviewError::Event(error) => Self::invalid_field("/event", error.to_string()),
+            PreviewError::Busy => Self::unavailable("overloaded", error.to_string(), 1),
             PreviewError::Rules(error) => Self::invalid(error.diagnostics.iter().map(|wrong| {
                 let rule = wrong.rule.as_deref().map(|id| format!("rule `{id}`: "));
                 FieldError::new(

@@ -4,8 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
+use axum::response::Response;
+use http_body_util::BodyExt;
 use tokio::time::Instant;
 
+/// The longest body that is sent at once, in bytes.
+const SHORT: u64 = 64 * 1024;
 /// No request is on its way in.
 const NONE: u64 = u64::MAX;
 
@@ -96,6 +101,22 @@ impl Activity {
     }
 }
 
+impl Answering {
+    /// Has the answering last as long as the body does, where that may be long.
+    pub(super) fn until_the_end_of(self, response: Response) -> Response {
+        let size = response.body().size_hint().exact();
+        if size.is_some_and(|size| size <= SHORT) {
+            return response;
+        }
+        response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _until_the_end = &self;
+                frame
+            }))
+        })
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         let activity = &self.0;
@@ -150,6 +171,27 @@ mod tests {
         activity.received();
         assert_eq!(standing(&activity), Standing::Fine(HEADERS));
         drop(answering);
+        pass(74).await;
+        assert_eq!(standing(&activity), Standing::Fine(Duration::from_secs(1)));
+        pass(1).await;
+        assert_eq!(standing(&activity), Standing::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_sent_a_long_answer_is_not_idle_until_it_ends() {
+        let activity = Arc::new(Activity::new());
+        let bytes = |length| Response::new(Body::from(vec![0; length]));
+        let long = activity.request(false).until_the_end_of(bytes(1 << 20));
+        let stream = Body::from("how long is not said").map_frame(|frame| frame);
+        let stream = Response::new(Body::new(stream));
+        let streamed = activity.request(true).until_the_end_of(stream);
+        drop(activity.request(true).until_the_end_of(bytes(10)));
+        pass(1000).await;
+        assert_eq!(standing(&activity), Standing::Fine(HEADERS));
+        let sent = long.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(sent.len(), 1 << 20);
+        assert_eq!(standing(&activity), Standing::Fine(HEADERS));
+        drop(streamed);
         pass(74).await;
         assert_eq!(standing(&activity), Standing::Fine(Duration::from_secs(1)));
         pass(1).await;

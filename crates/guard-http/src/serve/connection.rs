@@ -90,8 +90,8 @@ impl Connection {
                 let response = router.clone().oneshot(request.map(Body::new));
                 let (leave, leaving) = (leave.clone(), leaving.clone());
                 async move {
-                    let Ok(mut response) = response.await;
-                    drop(answering);
+                    let Ok(response) = response.await;
+                    let mut response = answering.until_the_end_of(response);
                     if encrypted {
                         response
                             .headers_mut()
