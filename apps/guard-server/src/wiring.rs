@@ -12,9 +12,9 @@ use std::time::Duration;
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
-    CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
-    IntakeService, IntakeSettings, KeyService, OperatorService, QueryService, Refusals, RuleBook,
-    RuleManager, TenantBook, TenantService,
+    CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, ExportService,
+    HealthService, IntakeService, IntakeSettings, KeyService, OperatorService, QueryService,
+    Refusals, RuleBook, RuleManager, TenantBook, TenantService,
 };
 use guard_http::Api;
 use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
@@ -258,6 +258,7 @@ pub async fn build(
             book: tenants.clone(),
             clock: clock.clone(),
         },
+        exports: ExportService::new(store.clone(), store.clone()),
         authenticator: authenticator.clone(),
         metrics: metrics_handle()?,
         body_timeout: settings.connections.body_timeout,

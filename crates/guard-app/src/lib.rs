@@ -4,6 +4,7 @@ pub mod metric;
 pub mod ports;
 
 mod acknowledgements;
+mod audit_export;
 mod breaker;
 mod callback_token;
 mod callbacks;
@@ -30,6 +31,7 @@ mod tenants;
 mod webhook_signature;
 
 pub use acknowledgements::Acknowledgements;
+pub use audit_export::{AuditExport, ExportError, ExportFormat, ExportService};
 pub use breaker::{BreakerState, Breakers};
 pub use callback_token::{CallbackTokenError, CallbackTokens};
 pub use callbacks::{CallbackError, CallbackService, Refusals};

@@ -25,7 +25,7 @@ pub use archive::{
     Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EscalationRecord,
     EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage,
 };
-pub use audit::{Act, AuditLog};
+pub use audit::{Act, AuditExports, AuditLines, AuditLog};
 pub use authenticator::{AuthError, Authenticator, Principal, Scope};
 pub use checkpoints::{Checkpoints, OldLinks, Roots, Witness};
 pub use clock::{Clock, Random, random_tail};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use guard_app::ports::{Authenticator, Clock, Random};
 use guard_app::{
-    CallbackService, HealthService, IntakeService, KeyService, OperatorService, QueryService,
-    RuleManager, TenantService,
+    CallbackService, ExportService, HealthService, IntakeService, KeyService, OperatorService,
+    QueryService, RuleManager, TenantService,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -28,6 +28,8 @@ pub struct Api {
     pub keys: KeyService,
     /// Creates, limits and disables tenants.
     pub tenants: TenantService,
+    /// Writes the audit trail out.
+    pub exports: ExportService,
     /// Knows who is asking.
     pub authenticator: Arc<dyn Authenticator>,
     /// Renders the metrics.

@@ -30,7 +30,6 @@ mod tenants;
 pub use clock::DatabaseClock;
 pub use error::{LockError, OpenError};
 pub use escalation::NotificationSettings;
-pub use export::Export;
 pub use planted_fault::{PLANTED_FAULT, PlantedFault, planted_fault};
 pub use postgres_address::PostgresAddress;
 pub use store::{Store, StoreLock, StoreSettings};

@@ -11,6 +11,7 @@
 mod database;
 
 mod audit;
+mod audit_export;
 mod batch;
 mod callbacks;
 mod control;

@@ -192,6 +192,10 @@ async fn what_is_another_tenants_is_not_there() {
                 assert!(!strange.text.contains(id), "{named}: {}", strange.text);
             }
             let own = app.call(&route, &route.path, &owner).await.is(200);
+            if route.path == "/v1/audit/export" {
+                assert!(own.text.contains(&acme.execution), "{named}: {}", own.text);
+                continue;
+            }
             let empty = own.body["items"].as_array().is_some_and(Vec::is_empty);
             assert!(!empty || route.path == "/v1/pause", "{named}: {}", own.text);
         }

@@ -2,8 +2,8 @@
 
 use guard_app::ports::{AuthError, StorageError};
 use guard_app::{
-    CallbackError, CommitError, IntakeError, KeyError, OperateError, PreviewError, QueryError,
-    RehearseError, TenantError,
+    CallbackError, CommitError, ExportError, IntakeError, KeyError, OperateError, PreviewError,
+    QueryError, RehearseError, TenantError,
 };
 use guard_domain::{EventError, FieldError};
 use http::StatusCode;
@@ -139,6 +139,27 @@ impl From<TenantError> for Problem {
             TenantError::Exists(_) | TenantError::IsDefault => Self::conflict(error.to_string()),
             TenantError::Query(error) => error.into(),
             TenantError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Part => Self::invalid_field("", error.to_string()),
+            ExportError::OtherTenant => Self::forbidden(error.to_string()),
+            ExportError::UnknownTenant => Self::not_found(error.to_string()),
+            ExportError::Busy => {
+                Self::unavailable("overloaded", format!("{error}; try again later"), 30)
+            }
+            ExportError::Storage(error) => error.into(),
+            ExportError::Text(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the audit trail cannot be written out"
+                );
+                Self::internal()
+            }
         }
     }
 }
