@@ -2,6 +2,7 @@
 
 mod adapters;
 mod background;
+mod door;
 mod housekeeping;
 mod signing;
 
@@ -30,6 +31,7 @@ use crate::rule_source;
 use crate::system::SystemRandom;
 use adapters::{authenticator, first_key, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
+use door::door;
 pub use signing::signing_key;
 
 /// How long deliveries under way may take when the server stops.
@@ -259,7 +261,7 @@ pub async fn build(
             clock: clock.clone(),
         },
         exports: ExportService::new(store.clone(), store.clone()),
-        authenticator: authenticator.clone(),
+        authenticator: door(authenticator.clone()),
         metrics: metrics_handle()?,
         body_timeout: settings.connections.body_timeout,
         clock,

@@ -17,10 +17,11 @@ const WITHOUT: [(&str, &str); 3] = [
 impl Plan {
     /// The median of the ratios of neighbours: each run with the guards to the one before it without.
     pub(crate) async fn compare_guards(&self, postgres: bool) {
-        assert!(
-            cfg!(feature = "planted-faults"),
-            "this is measured with `--features planted-faults`, as `cargo xtask bench ingest --guards` does"
-        );
+        if !cfg!(feature = "planted-faults") {
+            panic!(
+                "this takes `--features planted-faults`: run `cargo xtask bench ingest --guards`"
+            );
+        }
         let n8n = StandIn::start().await;
         let mut ratios = Vec::new();
         for turn in 1..=TURNS {
