@@ -152,10 +152,6 @@ impl Tls {
     }
 
     /// Shows another certificate from the next connection on; those that are open go on.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "nothing else is to be done with it"
-    )]
     pub fn replace(&self, certificate: ServerCertificate) {
         let expires_at = certificate.expires_at.map_or(f64::NAN, |end| {
             #[expect(clippy::cast_precision_loss, reason = "a date in seconds")]
