@@ -3,6 +3,7 @@
 mod activity;
 mod connection;
 mod limits;
+mod service;
 mod stream;
 
 use std::sync::Arc;

@@ -257,3 +257,23 @@ async fn a_connection_of_http_2_is_sent_away_when_it_is_idle_and_when_the_server
         "it is not the idleness"
     );
 }
+
+#[tokio::test]
+async fn an_answer_on_http_2_that_may_not_be_sent_holds_no_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(
+        folder.path(),
+        &[
+            ("NEURAL_GUARD__SERVER__IDLE_TIMEOUT", "300ms"),
+            ("NEURAL_GUARD__SERVER__WRITE_TIMEOUT", "300ms"),
+        ],
+    );
+    let mut deaf = connect(&server).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE of 0: no byte of a body may be sent.
+    let no_window = frame(SETTINGS, 0, &[0, 4, 0, 0, 0, 0]);
+    deaf.write_all(&[PREFACE, &no_window, &get(1)].concat())
+        .await
+        .unwrap();
+    frames_until(&mut deaf, GOAWAY).await;
+    rest(&mut deaf).await;
+}

@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
-use axum::response::Response;
-use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-/// The longest body that is sent at once, in bytes.
-const SHORT: u64 = 64 * 1024;
+/// What goes out at once and is smaller, in bytes, is no part of an answer: on HTTP/2 it may be a ping.
+const CONTENT: usize = 256;
 /// No request is on its way in.
 const NONE: u64 = u64::MAX;
 
@@ -21,7 +18,7 @@ pub(super) struct Activity {
     requests: AtomicUsize,
     /// Since when the headers of a request have been coming in, or [`NONE`]. A first one is due from the beginning on.
     headers_since: AtomicU64,
-    /// When the last request had been answered.
+    /// When the last request had been answered, or part of a long answer was sent.
     idle_since: AtomicU64,
     multiplexed: AtomicBool,
 }
@@ -66,6 +63,13 @@ impl Activity {
         }
     }
 
+    /// So many bytes of an answer have gone out, which may be long.
+    pub(super) fn sent(&self, bytes: usize) {
+        if bytes >= CONTENT {
+            self.idle_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
     /// The headers of a request are there.
     pub(super) fn request(self: &Arc<Self>, multiplexed: bool) -> Answering {
         self.multiplexed.store(multiplexed, Ordering::Relaxed);
@@ -98,22 +102,6 @@ impl Activity {
 
     fn now(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(NONE - 1)
-    }
-}
-
-impl Answering {
-    /// Has the answering last as long as the body does, where that may be long.
-    pub(super) fn until_the_end_of(self, response: Response) -> Response {
-        let size = response.body().size_hint().exact();
-        if size.is_some_and(|size| size <= SHORT) {
-            return response;
-        }
-        response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _until_the_end = &self;
-                frame
-            }))
-        })
     }
 }
 
@@ -178,22 +166,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_sent_a_long_answer_is_not_idle_until_it_ends() {
+    async fn who_takes_a_long_answer_is_not_idle_and_who_takes_nothing_is() {
         let activity = Arc::new(Activity::new());
-        let bytes = |length| Response::new(Body::from(vec![0; length]));
-        let long = activity.request(false).until_the_end_of(bytes(1 << 20));
-        let stream = Body::from("how long is not said").map_frame(|frame| frame);
-        let stream = Response::new(Body::new(stream));
-        let streamed = activity.request(true).until_the_end_of(stream);
-        drop(activity.request(true).until_the_end_of(bytes(10)));
-        pass(1000).await;
-        assert_eq!(standing(&activity), Standing::Fine(HEADERS));
-        let sent = long.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(sent.len(), 1 << 20);
-        assert_eq!(standing(&activity), Standing::Fine(HEADERS));
-        drop(streamed);
+        drop(activity.request(true));
+        for _ in 0..10 {
+            pass(70).await;
+            activity.sent(16 * 1024);
+            assert_eq!(standing(&activity), Standing::Fine(HEADERS));
+        }
         pass(74).await;
-        assert_eq!(standing(&activity), Standing::Fine(Duration::from_secs(1)));
+        // A ping.
+        activity.sent(17);
         pass(1).await;
         assert_eq!(standing(&activity), Standing::Idle);
     }

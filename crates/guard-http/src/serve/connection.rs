@@ -1,16 +1,10 @@
 //! One connection.
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::response::Response;
 use guard_app::metric;
-use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderValue, Request, StatusCode, Version};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -20,15 +14,12 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use super::ServeSettings;
 use super::activity::{Activity, Standing};
+use super::service::ConnectionService;
 use super::stream::WatchedStream;
 use crate::context::PeerAddress;
-
-/// Whoever has come over TLS comes over nothing else for a year.
-const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What a connection works with.
 pub(super) struct Connection {
@@ -78,38 +69,19 @@ impl Connection {
             stop,
             cut,
         } = self;
-        let leave = Arc::new(Notify::new());
-        let encrypted = settings.tls.is_some();
-        let service = service_fn({
-            let (activity, leave) = (activity.clone(), leave.clone());
-            let leaving = settings.leaving.clone();
-            move |mut request: Request<Incoming>| {
-                let version = request.version();
-                let answering = activity.request(version == Version::HTTP_2);
-                request.extensions_mut().insert(peer);
-                let response = router.clone().oneshot(request.map(Body::new));
-                let (leave, leaving) = (leave.clone(), leaving.clone());
-                async move {
-                    let Ok(response) = response.await;
-                    let mut response = answering.until_the_end_of(response);
-                    if encrypted {
-                        response
-                            .headers_mut()
-                            .insert(STRICT_TRANSPORT_SECURITY, STRICT);
-                    }
-                    if version == Version::HTTP_2 {
-                        if leaving.is_cancelled() {
-                            leave.notify_one();
-                        }
-                    } else if leaving.is_cancelled() || too_late(&response) {
-                        let close = HeaderValue::from_static("close");
-                        response.headers_mut().insert(CONNECTION, close);
-                    }
-                    Ok::<_, Infallible>(response)
-                }
-            }
+        let service = Arc::new(ConnectionService {
+            router,
+            peer,
+            encrypted: settings.tls.is_some(),
+            activity: activity.clone(),
+            leaving: settings.leaving.clone(),
+            leave: Notify::new(),
         });
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let answers = service_fn({
+            let service = service.clone();
+            move |request| service.clone().call(request)
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answers));
         let mut look = pin!(sleep_until(Instant::now()));
         let (mut stopping, mut ending) = (false, false);
         loop {
@@ -125,7 +97,7 @@ impl Connection {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = leave.notified() => connection.as_mut().graceful_shutdown(),
+                () = service.leave.notified() => connection.as_mut().graceful_shutdown(),
                 () = look.as_mut() => match activity.standing(settings.header_timeout, settings.idle_timeout) {
                     Standing::Fine(at_most) => look.as_mut().reset(Instant::now() + at_most),
                     Standing::SlowHeaders => {
@@ -144,9 +116,4 @@ impl Connection {
             }
         }
     }
-}
-
-/// Whether the rest of the request may still be coming.
-fn too_late(response: &Response) -> bool {
-    response.status() == StatusCode::REQUEST_TIMEOUT
 }

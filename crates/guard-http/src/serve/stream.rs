@@ -43,6 +43,9 @@ impl<S> WatchedStream<S> {
         outcome: Poll<Result<usize>>,
         offered: usize,
     ) -> Poll<Result<usize>> {
+        if let Poll::Ready(Ok(taken)) = outcome {
+            self.activity.sent(taken);
+        }
         if matches!(outcome, Poll::Ready(Ok(taken)) if taken == offered) {
             self.deadline = None;
             return outcome;
