@@ -85,7 +85,8 @@ impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJsonBody
         if format? != Format::Json {
             return Err(unsupported("application/json"));
         }
-        from_json(&bytes).map(Self)
+        let found: Option<T> = from_json(&bytes)?;
+        Ok(Self(found.unwrap_or_default()))
     }
 }
 

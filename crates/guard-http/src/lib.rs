@@ -3,6 +3,7 @@
 mod auth;
 mod body;
 mod context;
+mod openapi;
 mod problem;
 mod rate;
 mod router;
