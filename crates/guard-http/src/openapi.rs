@@ -44,7 +44,7 @@ fn set(schemas: &mut Map<String, Value>, name: &str, field: &str, mut schema: Va
         .and_then(|it| it.get_mut("properties"));
     if let Some(known) = properties.and_then(|it| it.get_mut(field)) {
         if let Some(text) = known.get("description").cloned() {
-            schema["description"] = text;
+            put(&mut schema, "description", text);
         }
         *known = schema;
     }
@@ -74,20 +74,23 @@ fn complete_operation(path: &str, operation: &mut Map<String, Value>) {
         );
         statuses.push(if place == "path" { "404" } else { "422" });
         if place == "header" {
-            parameter["required"] = false.into();
+            put(parameter, "required", false.into());
         }
         if let Some(bounds) = bounds(path, &name) {
-            parameter["schema"] = bounds;
+            put(parameter, "schema", bounds);
         }
     }
     if let Some(body) = operation.get_mut("requestBody") {
         statuses.extend(["400", "408", "413", "415", "422"]);
-        if matches!(path, "/events" | "/v1/events") {
-            body["content"][JSON]["schema"] = json!({"$ref": EVENT});
-        }
-        // What is wrong with an item is answered in its place.
-        if path == "/v1/events/batch" {
-            body["content"][JSON]["schema"] = json!({"type": "array", "maxItems": 1000});
+        let schema = match path {
+            "/events" | "/v1/events" => Some(json!({"$ref": EVENT})),
+            // What is wrong with an item is answered in its place.
+            "/v1/events/batch" => Some(json!({"type": "array", "maxItems": 1000})),
+            _ => None,
+        };
+        let json = body.pointer_mut("/content/application~1json");
+        if let (Some(schema), Some(json)) = (schema, json) {
+            put(json, "schema", schema);
         }
     }
     let Some(responses) = operation
@@ -119,7 +122,7 @@ fn complete_response(status: &str, response: &mut Value) {
     {
         content.insert(PROBLEM.to_owned(), body);
         if response.get("description").is_some_and(|text| text == "") {
-            response["description"] = meaning(status).into();
+            put(response, "description", meaning(status).into());
         }
     }
 }
@@ -138,6 +141,13 @@ fn meaning(status: &str) -> &'static str {
         "429" => "Too many: `Retry-After` says when to come again",
         "503" => "Not now: `Retry-After` says when to come again",
         _ => "",
+    }
+}
+
+/// Sets a member of an object.
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
     }
 }
 
