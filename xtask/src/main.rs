@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod debian;
 mod e2e;
+mod fuzz;
 mod n8n;
 #[path = "../../crates/guard-testkit/src/pgbouncer.rs"]
 #[allow(
@@ -28,6 +29,7 @@ mod python;
     reason = "it belongs to the tests, which use all of it"
 )]
 mod redis_server;
+mod schemathesis;
 mod tidy;
 mod torture;
 
@@ -75,6 +77,8 @@ enum Command {
     Torture(torture::Torture),
     /// Try the whole chain with a real n8n, and everything going away in turn
     E2e(e2e::E2e),
+    Fuzz(fuzz::Fuzz),
+    Schemathesis(schemathesis::Schemathesis),
     /// Test the Python client against the server, check its types and style, and build its wheel
     Client,
 }
@@ -90,6 +94,8 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench::run(&bench),
         Command::Torture(options) => torture::run(&options),
         Command::E2e(options) => e2e::run(&options),
+        Command::Schemathesis(options) => schemathesis::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Client => python::test_client(),
     };
     match done {

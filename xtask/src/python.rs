@@ -37,7 +37,19 @@ pub(crate) fn test_client() -> anyhow::Result<()> {
 
 /// A Python that has the client and one of its extras; made if it is not there.
 pub(crate) fn environment(extra: &str) -> anyhow::Result<PathBuf> {
-    let folder = target().join("python").join(extra);
+    let client = format!("{}[{extra}]", root().join(CLIENT).display());
+    installed(extra, &["--editable", &client])
+}
+
+/// A program of a package from the index, in an environment of its own; made if it is not there.
+pub(crate) fn tool(program: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let python = installed(program, &[package])?;
+    Ok(python.with_file_name(program))
+}
+
+/// The Python of an environment in which something is installed.
+fn installed(name: &str, what: &[&str]) -> anyhow::Result<PathBuf> {
+    let folder = target().join("python").join(name);
     let python = folder.join("bin/python");
     if !python.exists() {
         eprintln!("$ python3 -m venv {}", folder.display());
@@ -50,7 +62,6 @@ pub(crate) fn environment(extra: &str) -> anyhow::Result<PathBuf> {
             bail!("`python3` has no venv: install it (on Debian `apt-get install python3-venv`)");
         }
     }
-    let client = format!("{}[{extra}]", root().join(CLIENT).display());
     let mut install = Command::new(&python);
     install.args([
         "-m",
@@ -58,9 +69,8 @@ pub(crate) fn environment(extra: &str) -> anyhow::Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        "--editable",
     ]);
-    succeed(install.arg(client), "pip")?;
+    succeed(install.args(what), "pip")?;
     Ok(python)
 }
 

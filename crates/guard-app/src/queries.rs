@@ -93,7 +93,9 @@ impl Cursor {
     fn decode(text: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (before, since) = bytes.split_at_checked(16)?;
-        let micros = i64::from_be_bytes(since.try_into().ok()?);
+        // A moment that there is not is the nearest that there is.
+        let furthest = DateTime::<Utc>::MAX_UTC.timestamp_micros();
+        let micros = i64::from_be_bytes(since.try_into().ok()?).clamp(-furthest, furthest);
         Some(Self {
             before: Uuid::from_slice(before).ok()?,
             since: DateTime::from_timestamp_micros(micros)?,

@@ -32,8 +32,9 @@ impl From<serde_json::Error> for JsonError {
             .to_owned();
         Self {
             detail,
-            line: error.line(),
-            column: error.column(),
+            // At the very beginning of a line it counts from 0.
+            line: error.line().max(1),
+            column: error.column().max(1),
         }
     }
 }
@@ -202,6 +203,14 @@ pub(crate) fn escape_pointer(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_counted_from_one() {
+        for text in ["", "\n"] {
+            let error = members(text).unwrap_err();
+            assert!(error.line >= 1 && error.column >= 1, "{error}");
+        }
+    }
 
     #[test]
     fn surrogates_need_their_other_half() {

@@ -83,7 +83,8 @@ impl<T: DeserializeOwned + Default> FromRequest<Shared> for OptionalJsonBody<T> 
         if format? != Format::Json {
             return Err(unsupported("application/json"));
         }
-        from_json(&bytes).map(Self)
+        let found: Option<T> = from_json(&bytes)?;
+        Ok(Self(found.unwrap_or_default()))
     }
 }
 

@@ -4,6 +4,7 @@ mod auth;
 mod body;
 mod context;
 mod headers;
+mod openapi;
 mod problem;
 mod rate;
 mod router;

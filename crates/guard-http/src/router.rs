@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
+use guard_domain::EventTypes;
 use http::{StatusCode, Uri};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
@@ -14,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::context::surround;
+use crate::openapi::complete;
 use crate::problem::Problem;
 use crate::routes::{
     audit, batch, callbacks, escalations, events, executions, health, keys, pauses, playbooks,
@@ -80,20 +82,21 @@ fn routes() -> OpenApiRouter<Shared> {
         .merge(health::router())
 }
 
-/// The OpenAPI document of the interface.
+/// The OpenAPI document of the interface, with the event types that every server knows.
 #[must_use]
-pub fn openapi() -> OpenApi {
-    routes().split_for_parts().1
+pub fn openapi() -> serde_json::Value {
+    complete(&routes().split_for_parts().1, &EventTypes::default())
 }
 
 /// The whole interface.
 pub fn router(api: Arc<Api>) -> Router {
     let (router, document) = routes().split_for_parts();
+    let document = complete(&document, &api.intake.settings.event_types);
     router
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(api.clone())
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(api, surround))
 }

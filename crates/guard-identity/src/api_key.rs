@@ -82,10 +82,11 @@ impl KeyMaker for RandomKeys {
 /// What a key begins with.
 pub(crate) const KEY_PREFIX: &str = "ng_";
 
-/// The id inside a key.
+/// The id inside a key: letters and digits, as every key of ours has, and nothing else reaches the database.
 pub(crate) fn id_of(token: &str) -> Option<&str> {
     let (id, secret) = token.strip_prefix(KEY_PREFIX)?.split_once('_')?;
-    (!id.is_empty() && id.len() <= 64 && !secret.is_empty()).then_some(id)
+    let is_id = (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_id && !secret.is_empty()).then_some(id)
 }
 
 #[cfg(test)]
@@ -93,6 +94,24 @@ mod tests {
     use guard_testkit::SeededRandom;
 
     use super::*;
+
+    #[test]
+    fn an_id_is_letters_and_digits() {
+        assert_eq!(id_of("ng_0aZ_b_c"), Some("0aZ"));
+        let long = format!("ng_{}_b", "a".repeat(65));
+        for wrong in [
+            "ng__b",
+            "ng_a_",
+            "ng_a",
+            "a_b",
+            "ng_a\0_b",
+            "ng_$f.b_c",
+            "ng_ä_b",
+            &long,
+        ] {
+            assert_eq!(id_of(wrong), None, "{wrong:?}");
+        }
+    }
 
     #[test]
     fn a_chosen_secret_is_bounded_and_fits_a_header() {

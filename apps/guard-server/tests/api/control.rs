@@ -63,13 +63,13 @@ async fn wrong_scopes_and_reasons_are_told() {
     pause(r#"{"scope":"rule:recovr","reason":"x"}"#)
         .await
         .problem(
-            422,
-            "validation",
+            404,
+            "not-found",
             "no live rule has the id `recovr`; did you mean `recover`?",
         );
     pause(r#"{"scope":"playbook:nothing","reason":"x"}"#)
         .await
-        .problem(422, "validation", "names the playbook");
+        .problem(404, "not-found", "names the playbook");
     pause(r#"{"scope":"rule:A B","reason":"x"}"#)
         .await
         .problem(422, "validation", "/scope");

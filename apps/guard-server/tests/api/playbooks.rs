@@ -215,7 +215,7 @@ async fn what_cannot_be_rehearsed_is_told_and_why() {
         .problem(422, "validation", "cannot be filled in");
     app.rehearse("intrusion-lockdown", r#"{"rule_id":"recover"}"#)
         .await
-        .problem(422, "validation", "these do: lockdown");
+        .problem(404, "not-found", "these do: lockdown");
     app.rehearse("backup-recovery", r#"{"params":[1]}"#)
         .await
         .problem(422, "validation", "JSON object");

@@ -186,7 +186,7 @@ impl From<OperateError> for Problem {
             | OperateError::Undoing
             | OperateError::Rehearsal
             | OperateError::EventGone => Self::conflict(error.to_string()),
-            OperateError::UnknownScope { .. } => Self::invalid_field("/scope", error.to_string()),
+            OperateError::UnknownScope { .. } => Self::not_found(error.to_string()),
             OperateError::Scope(error) => Self::invalid_field("/scope", error.to_string()),
             OperateError::Storage(error) => error.into(),
         }
@@ -196,8 +196,9 @@ impl From<OperateError> for Problem {
 impl From<RehearseError> for Problem {
     fn from(error: RehearseError) -> Self {
         match error {
-            RehearseError::UnknownPlaybook { .. } => Self::not_found(error.to_string()),
-            RehearseError::OtherRule { .. } => Self::invalid_field("/rule_id", error.to_string()),
+            RehearseError::UnknownPlaybook { .. } | RehearseError::OtherRule { .. } => {
+                Self::not_found(error.to_string())
+            }
             RehearseError::Event(EventError::Invalid(errors)) => {
                 Self::invalid(errors.into_iter().map(|wrong| FieldError {
                     pointer: format!("/event{}", wrong.pointer),

@@ -6,9 +6,11 @@ use guard_app::ports::WorkflowResult;
 use guard_domain::ExecutionId;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::SchemaType;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -21,6 +23,8 @@ use crate::wire::CallbackAnswer;
 
 /// The longest message of a workflow that is kept, in characters.
 const MAX_MESSAGE: usize = 8 * 1024;
+/// The largest number of a run: up to it all whole numbers of JSON are exact.
+const MAX_RUN_NUMBER: f64 = 9_007_199_254_740_992.0;
 /// The longest id of a run, in characters.
 const MAX_RUN_ID: usize = 255;
 
@@ -34,18 +38,42 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
 #[derive(Debug, Deserialize, ToSchema)]
 struct StartBody {
     /// n8n's own id of the run: a string or a number.
-    #[schema(value_type = String, example = "231")]
+    #[schema(schema_with = run_id)]
     n8n_execution_id: RunId,
+}
+
+/// How a run's id is described.
+fn run_id() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Integer]))
+        .min_length(Some(1))
+        .max_length(Some(MAX_RUN_ID))
+        .pattern(Some("^[^\\u0000]+$"))
+        .minimum(Some(0))
+        .maximum(Some(MAX_RUN_NUMBER))
+        .description(Some("n8n's own id of the run: a string or a number."))
+        .examples(["231"])
+        .build()
 }
 
 #[derive(Debug)]
 struct RunId(String);
 
+/// A whole number as text; JSON has `231.0` for the same as `231`.
+fn whole(number: &Number) -> Option<String> {
+    let found = number.as_f64()?;
+    let is_whole = (0.0..=MAX_RUN_NUMBER).contains(&found) && found.fract() == 0.0;
+    is_whole.then(|| format!("{found:.0}"))
+}
+
 impl<'de> Deserialize<'de> for RunId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = match Value::deserialize(deserializer)? {
             Value::String(text) => text,
-            Value::Number(number) if number.is_u64() => number.to_string(),
+            Value::Number(number) => {
+                let whole = whole(&number);
+                whole.ok_or_else(|| D::Error::custom("a string or a whole number is expected"))?
+            }
             _ => return Err(D::Error::custom("a string or a whole number is expected")),
         };
         let length = text.chars().count();

@@ -24,21 +24,47 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(revoke_key))
 }
 
+/// What a key may do.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the words, which the use case reads")]
+enum ScopeWord {
+    #[schema(rename = "events:write")]
+    EventsWrite,
+    #[schema(rename = "rules:read")]
+    RulesRead,
+    #[schema(rename = "rules:write")]
+    RulesWrite,
+    #[schema(rename = "approvals:decide")]
+    ApprovalsDecide,
+    #[schema(rename = "executions:read")]
+    ExecutionsRead,
+    #[schema(rename = "executions:write")]
+    ExecutionsWrite,
+    #[schema(rename = "audit:read")]
+    AuditRead,
+    #[schema(rename = "admin")]
+    Admin,
+}
+
 /// A key to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct KeyRequest {
     /// Its tenant: your own if not given. Only an administrator of tenant `default` may name another one.
-    #[schema(example = "default")]
+    #[schema(example = "default", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     tenant: Option<String>,
     /// What to call it, in 1 to 100 characters.
-    #[schema(example = "Sentinel in Frankfurt")]
+    #[schema(
+        example = "Sentinel in Frankfurt",
+        max_length = 100,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$"
+    )]
     label: String,
     /// What it may do.
-    #[schema(example = json!(["events:write"]))]
+    #[schema(example = json!(["events:write"]), min_items = 1, value_type = Vec<ScopeWord>)]
     scopes: Vec<String>,
     /// From when on it is refused, RFC 3339; never if not given.
-    #[schema(example = "2027-02-20T00:00:00Z")]
+    #[schema(example = "2027-02-20T00:00:00Z", format = DateTime)]
     expires_at: Option<String>,
 }
 

@@ -28,10 +28,17 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
 #[serde(deny_unknown_fields)]
 struct ScopeBody {
     /// `all`, `rule:<id>` or `playbook:<name>`.
-    #[schema(example = "playbook:intrusion-lockdown")]
+    #[schema(
+        example = "playbook:intrusion-lockdown",
+        pattern = "^(all|(rule|playbook):[a-z0-9][a-z0-9-]{0,62})$"
+    )]
     scope: String,
     /// Why; it goes on record.
-    #[schema(example = "maintenance until 6 a.m.")]
+    #[schema(
+        example = "maintenance until 6 a.m.",
+        max_length = 1000,
+        pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"
+    )]
     reason: String,
 }
 
@@ -81,6 +88,7 @@ async fn list_pauses(
         (status = 400, body = Problem),
         (status = 401, body = Problem),
         (status = 403, body = Problem),
+        (status = 404, body = Problem, description = "No live rule has that id or names that playbook"),
         (status = 422, body = Problem),
     ),
     security(("bearer" = ["executions:write"])),

@@ -31,7 +31,7 @@ struct RehearseBody {
     #[schema(value_type = Option<Object>)]
     params: Option<Box<RawValue>>,
     /// The rule in whose place it is ordered; the first that names the playbook if not given.
-    #[schema(example = "intrusion-lockdown")]
+    #[schema(example = "intrusion-lockdown", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     rule_id: Option<String>,
 }
 
@@ -43,7 +43,7 @@ struct RehearseBody {
     path = "/v1/playbooks/{name}/rehearse",
     tag = "executions",
     params(("name" = String, Path, description = "A playbook that a live rule names")),
-    request_body(content = RehearseBody, description = "May be left out"),
+    request_body(content = Option<RehearseBody>, description = "May be left out"),
     responses(
         (status = 200, body = ExecutionBody, description = "The rehearsal"),
         (status = 400, body = Problem),

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use axum::extract::State;
 use guard_app::ports::LiveRules;
 use guard_app::{MAX_PAGE, QueryError};
-use guard_domain::Event;
+use guard_domain::{Event, RuleId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
@@ -58,6 +58,7 @@ async fn live(api: &Shared, caller: &Caller<RulesRead>) -> Result<LiveRules, Pro
         (status = 200, body = RuleList),
         (status = 401, body = Problem),
         (status = 403, body = Problem),
+        (status = 404, body = Problem, description = "The rule that the cursor names is not live any more"),
         (status = 422, body = Problem),
     ),
     security(("bearer" = ["rules:read"])),
@@ -76,10 +77,15 @@ async fn list_rules(
     let start = match &query.cursor {
         None => 0,
         Some(cursor) => {
-            let place = rules
-                .iter()
-                .position(|(rule, _)| rule.id.as_str() == cursor);
-            place.ok_or(QueryError::Cursor)? + 1
+            let cursor = RuleId::parse(cursor).map_err(|_| QueryError::Cursor)?;
+            let place = rules.iter().position(|(rule, _)| rule.id == cursor);
+            let gone = || {
+                let detail = format!(
+                    "the rule `{cursor}` is not live any more; begin again without a cursor"
+                );
+                Problem::not_found(detail)
+            };
+            place.ok_or_else(gone)? + 1
         }
     };
     let (limit, count) = (limit as usize, rules.len());
