@@ -1,7 +1,6 @@
 //! The commands about the audit trail.
 
 mod export;
-mod ocsf;
 mod verify;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod background;
+mod door;
 mod housekeeping;
 mod signing;
 
@@ -12,16 +13,16 @@ use std::time::Duration;
 use guard_app::ports::{Actor, Clock, CommitTerms, Playbooks, PublishMode, Random};
 use guard_app::{
     Acknowledgements, Breakers, CallbackService, CallbackTokens, Checkpointer, Committer,
-    CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, HealthService,
-    IntakeService, IntakeSettings, KeyService, OperatorService, QueryService, Refusals, RuleBook,
-    RuleManager,
+    CommitterSettings, Courier, CourierSettings, Dispatcher, DispatcherSettings, ExportService,
+    HealthService, IntakeService, IntakeSettings, KeyService, OperatorService, QueryService,
+    Refusals, RuleBook, RuleManager, TenantBook, TenantService,
 };
 use guard_http::Api;
 use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ use crate::rule_source;
 use crate::system::SystemRandom;
 use adapters::{authenticator, first_key, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
+use door::door;
 pub use signing::signing_key;
 
 /// How long deliveries under way may take when the server stops.
@@ -82,6 +84,8 @@ pub struct Guard {
     pub courier: Arc<Courier>,
     /// Watches over the server.
     pub health: Arc<HealthService>,
+    /// Knows every tenant.
+    pub tenants: Arc<TenantBook>,
     /// Knows who is asking.
     pub authenticator: Arc<BearerAuthenticator>,
     jwks: Option<Arc<Jwks>>,
@@ -141,6 +145,7 @@ pub async fn build(
         catalogue: settings.catalogue(),
         terms: terms.clone(),
         clock: clock.clone(),
+        previews: Arc::new(Semaphore::new(RuleManager::PREVIEWS_AT_ONCE)),
     });
     let dispatcher = Arc::new(Dispatcher {
         outbox: store.clone(),
@@ -199,7 +204,9 @@ pub async fn build(
     );
     let maker = Arc::new(RandomKeys(random.clone()));
     let generated_key = first_key(settings, store.as_ref(), clock.as_ref(), maker.as_ref()).await?;
-    let (authenticator, jwks) = authenticator(settings, store.clone(), &clock, random.as_ref())?;
+    let tenants = Arc::new(TenantBook::new(store.clone()));
+    tenants.refresh().await?;
+    let (authenticator, jwks) = authenticator(settings, &store, &tenants, &clock, random.as_ref())?;
     let api = Arc::new(Api {
         intake: IntakeService {
             committer,
@@ -207,7 +214,7 @@ pub async fn build(
             acknowledgements: acknowledgements.clone(),
             clock: clock.clone(),
             random: random.clone(),
-            rates: rate_gate(settings, &clock).await,
+            rates: rate_gate(settings, &tenants, &clock).await,
             settings: IntakeSettings {
                 event_types: settings.event_types.clone(),
                 ack_wait: settings.ack_wait,
@@ -248,7 +255,13 @@ pub async fn build(
             maker,
             clock: clock.clone(),
         },
-        authenticator: authenticator.clone(),
+        tenants: TenantService {
+            tenants: store.clone(),
+            book: tenants.clone(),
+            clock: clock.clone(),
+        },
+        exports: ExportService::new(store.clone(), store.clone()),
+        authenticator: door(authenticator.clone()),
         metrics: metrics_handle()?,
         body_timeout: settings.connections.body_timeout,
         clock,
@@ -264,6 +277,7 @@ pub async fn build(
         dispatcher,
         courier,
         health,
+        tenants,
         authenticator,
         jwks,
         checkpointer,
@@ -301,6 +315,8 @@ impl Guard {
             }
         }
         self.rules.book.refresh_all().await?;
+        // Tenants come into being with their rules.
+        self.tenants.refresh().await?;
         Ok(())
     }
 

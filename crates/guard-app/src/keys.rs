@@ -7,9 +7,7 @@ use guard_domain::{FieldError, TenantId, suggest};
 use secrecy::SecretString;
 use thiserror::Error;
 
-use crate::ports::{
-    Actor, ApiKey, ApiKeys, Clock, FreshKey, KeyMaker, Principal, Scope, StorageError,
-};
+use crate::ports::{ApiKey, ApiKeys, Clock, FreshKey, KeyMaker, Principal, Scope, StorageError};
 use crate::queries::{Page, PageQuery, QueryError, limit_of};
 
 /// The longest label, in characters.
@@ -166,7 +164,7 @@ impl KeyService {
     ) -> Result<IssuedKey, KeyError> {
         let tenant = tenant_of(principal, tenant)?;
         let issued = order.fill(tenant, self.maker.generate(), self.clock.now());
-        let actor = actor(principal, request_id);
+        let actor = principal.actor(request_id);
         self.keys.insert_key(&issued.stored, &actor).await?;
         Ok(issued)
     }
@@ -221,19 +219,12 @@ impl KeyService {
         id: &str,
     ) -> Result<ApiKey, KeyError> {
         let tenant = tenant_of(principal, tenant)?;
-        let actor = actor(principal, request_id);
+        let actor = principal.actor(request_id);
         let revoked = match is_id(id) {
             true => self.keys.revoke_key(&tenant, id, &actor).await?,
             false => None,
         };
         revoked.ok_or(KeyError::NotFound)
-    }
-}
-
-fn actor(principal: &Principal, request_id: &str) -> Actor {
-    Actor {
-        subject: principal.subject.clone(),
-        request_id: Some(request_id.to_owned()),
     }
 }
 

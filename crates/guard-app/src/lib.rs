@@ -4,6 +4,7 @@ pub mod metric;
 pub mod ports;
 
 mod acknowledgements;
+mod audit_export;
 mod breaker;
 mod callback_token;
 mod callbacks;
@@ -26,9 +27,11 @@ mod reconciler;
 mod retry;
 mod rule_book;
 mod rule_manager;
+mod tenants;
 mod webhook_signature;
 
 pub use acknowledgements::Acknowledgements;
+pub use audit_export::{AuditExport, ExportError, ExportFormat, ExportService};
 pub use breaker::{BreakerState, Breakers};
 pub use callback_token::{CallbackTokenError, CallbackTokens};
 pub use callbacks::{CallbackError, CallbackService, Refusals};
@@ -47,7 +50,11 @@ pub use rate_limits::{RateGate, RateLimits, RateStanding};
 pub use reconciler::Reconciler;
 pub use retry::retry_after;
 pub use rule_book::RuleBook;
-pub use rule_manager::{Catalogue, Preview, PreviewError, PublishError, RuleManager};
+pub use rule_manager::{Catalogue, Preview, PreviewError, PreviewTurn, PublishError, RuleManager};
+pub use tenants::{
+    LimitOrder, MAX_NAMED_SOURCES, QuotaOrder, TenantBook, TenantError, TenantOrder, TenantService,
+    TenantStanding,
+};
 pub use webhook_signature::sign_webhook;
 
 pub use guard_policy::{ConditionExplanation, Finding, FindingLevel, RuleExplanation};

@@ -89,7 +89,7 @@ type Sources = ArcSwap<HashMap<Arc<str>, Arc<Buckets>>>;
 #[derive(Default)]
 struct Tenant {
     tracked: Sources,
-    /// The sources that the configuration names; it bounds them.
+    /// The sources that the configuration and the tenant's own limits name.
     named: Sources,
     overflow: Buckets,
     growing: Mutex<()>,
@@ -125,10 +125,11 @@ impl Tenant {
     ) -> Option<Arc<Buckets>> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = HashMap::clone(&sources.load());
-        if !named && known.len() >= MAX_TRACKED_SOURCES {
+        if known.len() >= MAX_TRACKED_SOURCES {
             // Who takes from buckets in the very moment in which they are forgotten gets that much more.
             known.retain(|_, buckets| !buckets.are_idle(now));
-            if known.len() >= MAX_TRACKED_SOURCES {
+            // Of named ones there are no more than somebody has named and has sent of late.
+            if !named && known.len() >= MAX_TRACKED_SOURCES {
                 self.next_sweep
                     .store(now.saturating_add(SWEEP_INTERVAL), Ordering::Relaxed);
                 return None;

@@ -41,6 +41,8 @@ pub const CERTIFICATE_EXPIRY: &str = "neural_guard_tls_certificate_expiry_timest
 pub const CONNECTIONS_CLOSED: &str = "neural_guard_connections_closed_total";
 /// Bearer tokens that were refused, by `reason`.
 pub const LOGINS_REFUSED: &str = "neural_guard_logins_refused_total";
+/// Slow hashes that were worked out to check a key with a chosen secret.
+pub const KEY_HASHES: &str = "neural_guard_key_hashes_total";
 /// Circuit breakers that are open, by `scope`.
 pub const BREAKERS_OPEN: &str = "neural_guard_breakers_open";
 /// Intakes in one commit.
@@ -109,6 +111,7 @@ pub fn describe() {
         "Connections that were closed because the other end kept to no bound"
     );
     describe_counter!(LOGINS_REFUSED, "Bearer tokens that were refused");
+    describe_counter!(KEY_HASHES, "Slow hashes worked out to check a key");
     describe_gauge!(BREAKERS_OPEN, "Circuit breakers that are open");
     describe_histogram!(COMMIT_BATCH, "Intakes in one commit");
     describe_counter!(COMMIT_FAILURES, "Commits that failed");

@@ -18,13 +18,14 @@ mod rate_limiter;
 mod retention;
 mod rules;
 mod storage;
+mod tenants;
 
 pub use api_keys::{ApiKey, ApiKeys, FreshKey, KeyDigest, KeyMaker, KeyUse};
 pub use archive::{
     Archive, AuditFilter, AuditPosition, AuditRecord, EscalationFilter, EscalationRecord,
     EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage,
 };
-pub use audit::{Act, AuditLog};
+pub use audit::{Act, AuditExports, AuditLines, AuditLog};
 pub use authenticator::{AuthError, Authenticator, Principal, Scope};
 pub use checkpoints::{Checkpoints, OldLinks, Roots, Witness};
 pub use clock::{Clock, Random, random_tail};
@@ -56,3 +57,4 @@ pub use rate_limiter::{
 pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
 pub use storage::{Actor, StorageError};
+pub use tenants::{AllTenants, Disabled, SourceLimit, Tenant, TenantLimits, Tenants};

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use guard_domain::{Event, Source, TenantId};
 
 use crate::metric;
-use crate::ports::{RateClass, RateDemand, RateGrant, RateLimiter, RateQuota};
+use crate::ports::{RateClass, RateDemand, RateGrant, RateLimiter, RateQuota, TenantLimits};
+use crate::tenants::TenantBook;
 
-/// The quotas of sources; without one a source is not limited.
+/// The quotas of sources by the configuration; without one a source is not limited.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RateLimits {
     /// Of every source that is not named.
@@ -27,6 +28,21 @@ impl RateLimits {
             .and_then(|sources| sources.get(source))
             .or_else(|| self.by_source.get(source));
         (named.copied().unwrap_or(self.default), named.is_some())
+    }
+
+    /// The quota of a source of a tenant that has limits of its own, and whether it is named: the closest holds.
+    fn below(
+        &self,
+        own: &TenantLimits,
+        tenant: &TenantId,
+        source: &Source,
+    ) -> (Option<RateQuota>, bool) {
+        let (configured, named) = self.of(tenant, source);
+        match (own.sources.get(source), own.rate_limit) {
+            (Some(limit), _) => (limit.quota(), true),
+            (None, Some(limit)) => (limit.quota(), named),
+            (None, None) => (configured, named),
+        }
     }
 }
 
@@ -74,8 +90,10 @@ fn count_refused(demand: &RateDemand<'_>, grant: RateGrant) {
 
 /// Holds events to the limits of their sources.
 pub struct RateGate {
-    /// The quotas.
+    /// The quotas by the configuration.
     pub limits: RateLimits,
+    /// Those of tenants of their own.
+    pub tenants: Arc<TenantBook>,
     /// Counts.
     pub limiter: Arc<dyn RateLimiter>,
 }
@@ -157,7 +175,9 @@ impl RateGate {
     /// What one event takes.
     fn demand<'a>(&self, tenant: &TenantId, event: &'a Event) -> Option<RateDemand<'a>> {
         let source = event.source();
-        let (quota, named) = self.limits.of(tenant, source);
+        let below = |own: &TenantLimits| self.limits.below(own, tenant, source);
+        let own = self.tenants.with_limits(tenant, below);
+        let (quota, named) = own.unwrap_or_else(|| self.limits.of(tenant, source));
         Some(RateDemand {
             source,
             class: RateClass::of(event.severity()),
@@ -174,6 +194,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ports::SourceLimit;
 
     #[test]
     fn the_closest_quota_holds() {
@@ -195,5 +216,29 @@ mod tests {
         assert_eq!(limits.of(&other, &source("loud")), (quota(20), true));
         assert_eq!(limits.of(&acme, &source("free")), (None, true));
         assert_eq!(limits.of(&acme, &source("some")), (quota(10), false));
+
+        let limit = |requests| SourceLimit::Quota(quota(requests).unwrap());
+        let mut own = TenantLimits {
+            rate_limit: None,
+            sources: [
+                (source("loud"), limit(40)),
+                (source("some"), SourceLimit::Unlimited),
+            ]
+            .into(),
+        };
+        let below = |own: &TenantLimits, name| limits.below(own, &acme, &source(name));
+        assert_eq!(below(&own, "loud"), (quota(40), true));
+        assert_eq!(below(&own, "some"), (None, true));
+        assert_eq!(below(&own, "other"), (quota(10), false), "as configured");
+        own.rate_limit = Some(limit(5));
+        assert_eq!(below(&own, "loud"), (quota(40), true));
+        assert_eq!(below(&own, "other"), (quota(5), false));
+        assert_eq!(
+            below(&own, "free"),
+            (quota(5), true),
+            "it keeps buckets of its own"
+        );
+        own.rate_limit = Some(SourceLimit::Unlimited);
+        assert_eq!(below(&own, "other"), (None, false));
     }
 }

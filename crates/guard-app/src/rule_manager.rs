@@ -1,6 +1,7 @@
 //! Publishing rules, and trying them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use guard_domain::{Action, ContactName, Event, EventTypeSelector, EventTypes, TenantId, suggest};
 use guard_policy::{
@@ -9,9 +10,13 @@ use guard_policy::{
     analyse, decide, explain,
 };
 use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::ports::{Actor, Clock, PublishMode, Published, RuleDefinition, RuleStore, StorageError};
 use crate::rule_book::RuleBook;
+
+/// How long a preview waits for its turn.
+const PREVIEW_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What rules may name: the server's configuration.
 #[derive(Debug, Clone)]
@@ -101,7 +106,13 @@ pub enum PreviewError {
     /// The event cannot be evaluated.
     #[error(transparent)]
     Event(#[from] MalformedEvent),
+    /// Rules that came with other requests are being compiled.
+    #[error("the rules of other requests are being evaluated; try again")]
+    Busy,
 }
+
+/// The turn to compile rules that came with a request.
+pub struct PreviewTurn(#[expect(dead_code, reason = "it is held, not read")] OwnedSemaphorePermit);
 
 /// Publishes rules and previews decisions.
 pub struct RuleManager {
@@ -115,9 +126,25 @@ pub struct RuleManager {
     pub terms: Terms,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How many previews compile rules of their own at once.
+    pub previews: Arc<Semaphore>,
 }
 
 impl RuleManager {
+    /// How many previews may compile rules of their own at once: large rule sets take a core for seconds, which intakes need.
+    pub const PREVIEWS_AT_ONCE: usize = 1;
+
+    /// Waits for the turn to preview with rules that came with a request; it lasts until what is given is dropped.
+    ///
+    /// # Errors
+    /// [`PreviewError::Busy`] if there is none for two seconds.
+    pub async fn preview_turn(&self) -> Result<PreviewTurn, PreviewError> {
+        let place = self.previews.clone().acquire_owned();
+        let place = tokio::time::timeout(PREVIEW_PATIENCE, place).await;
+        let place = place.map_err(|_| PreviewError::Busy)?;
+        place.map(PreviewTurn).map_err(|_| PreviewError::Busy)
+    }
+
     /// Publishes the rules of a file as the tenant's whole set, and makes them live here.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ mod export;
 mod finding;
 mod hash;
 mod key;
+mod ocsf;
 mod record;
+mod text;
 mod verify;
 
 pub use checkpoint::{Checkpoint, Head, Kept, SignedCheckpoint, heads_digest};
@@ -14,4 +16,5 @@ pub use finding::{Finding, FindingKind};
 pub use hash::{GENESIS, Hash, hex, parse_hash};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use record::{CanonicalRecord, link_hash, record_hash};
+pub use text::{ExportText, TextError};
 pub use verify::{Verified, Verifier};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
 use guard_domain::find_lone_surrogate;
@@ -15,6 +16,9 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 use crate::state::Shared;
+
+/// How many times the bound a body is that is refused unread.
+const FAR_TOO_LARGE: usize = 8;
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,12 +147,17 @@ fn format(headers: &HeaderMap) -> Result<Format, Problem> {
 }
 
 async fn read(request: Request, max: usize, within: Duration) -> Result<Bytes, Problem> {
+    let too_large = || Problem::too_large(format!("the body has more than {max} bytes"));
+    // What is far too large by its own word is not waited for. What is a little too large is read as far as the bound, so that
+    // the sender is done with sending and reads the answer.
+    let said = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if said / FAR_TOO_LARGE > max {
+        return Err(too_large());
+    }
     let body = Limited::new(request.into_body(), max).collect();
     match tokio::time::timeout(within, body).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(format!(
-            "the body has more than {max} bytes"
-        ))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Problem::malformed("the body broke off")),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,

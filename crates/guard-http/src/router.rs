@@ -17,7 +17,7 @@ use crate::context::surround;
 use crate::problem::Problem;
 use crate::routes::{
     audit, batch, callbacks, escalations, events, executions, health, keys, pauses, playbooks,
-    rules,
+    rules, tenants,
 };
 use crate::state::{Api, Shared};
 
@@ -76,6 +76,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .merge(playbooks::router())
         .merge(audit::router())
         .merge(keys::router())
+        .merge(tenants::router())
         .merge(health::router())
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod keys;
 pub(crate) mod pauses;
 pub(crate) mod playbooks;
 pub(crate) mod rules;
+pub(crate) mod tenants;
 
 use chrono::{DateTime, Utc};
 use guard_app::PageQuery;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use guard_app::ports::{Authenticator, Clock, Random};
 use guard_app::{
-    CallbackService, HealthService, IntakeService, KeyService, OperatorService, QueryService,
-    RuleManager,
+    CallbackService, ExportService, HealthService, IntakeService, KeyService, OperatorService,
+    QueryService, RuleManager, TenantService,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -26,6 +26,10 @@ pub struct Api {
     pub health: Arc<HealthService>,
     /// Makes and revokes keys.
     pub keys: KeyService,
+    /// Creates, limits and disables tenants.
+    pub tenants: TenantService,
+    /// Writes the audit trail out.
+    pub exports: ExportService,
     /// Knows who is asking.
     pub authenticator: Arc<dyn Authenticator>,
     /// Renders the metrics.

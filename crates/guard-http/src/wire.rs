@@ -7,6 +7,7 @@ mod execution;
 mod health;
 mod key;
 mod rule;
+mod tenant;
 
 use guard_app::Page;
 use serde::Serialize;
@@ -20,6 +21,7 @@ pub(crate) use execution::{CallbackAnswer, ExecutionBody, ExecutionDetailBody, P
 pub(crate) use health::HealthBody;
 pub(crate) use key::{IssuedKeyBody, KeyBody};
 pub(crate) use rule::{EvaluationBody, RuleBody, RuleList};
+pub(crate) use tenant::{LimitsBody, TenantBody};
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]

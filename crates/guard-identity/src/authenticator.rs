@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guard_app::metric;
 use guard_app::ports::{ApiKeys, AuthError, Authenticator, Clock, Principal, Random};
+use guard_app::{TenantBook, TenantStanding, metric};
 use metrics::counter;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ pub struct BearerAuthenticator {
     static_keys: Vec<StaticKey>,
     stored: StoredKeys,
     jwt: Option<JwtVerifier>,
+    tenants: Arc<TenantBook>,
     clock: Arc<dyn Clock>,
     failed: Failures<Option<IpAddr>>,
 }
@@ -39,6 +40,7 @@ impl BearerAuthenticator {
         static_keys: Vec<StaticKey>,
         stored: Arc<dyn ApiKeys>,
         jwt: Option<JwtVerifier>,
+        tenants: Arc<TenantBook>,
         clock: Arc<dyn Clock>,
         random: &dyn Random,
     ) -> Self {
@@ -46,6 +48,7 @@ impl BearerAuthenticator {
             static_keys,
             stored: StoredKeys::new(stored, clock.clone(), random),
             jwt,
+            tenants,
             clock,
             failed: Failures::default(),
         }
@@ -70,22 +73,53 @@ impl BearerAuthenticator {
         }
     }
 
-    async fn check(&self, token: &str, peer: Option<IpAddr>) -> Result<Principal, Refusal> {
+    async fn check(&self, token: &str, peer: Option<IpAddr>) -> Result<Proven, Refusal> {
         if token.len() > MAX_TOKEN {
             return Err(Refusal::Unknown);
         }
         let sha256: [u8; 32] = Sha256::digest(token).into();
         let known = |key: &StaticKey| key.principal_of(&sha256).cloned();
         if let Some(principal) = self.static_keys.iter().find_map(known) {
-            return Ok(principal);
+            return Ok(Proven::Key(principal));
         }
         match &self.jwt {
             Some(jwt) if is_jwt(token) && !token.starts_with(KEY_PREFIX) => {
-                jwt.principal_of(token).await
+                jwt.principal_of(token).await.map(Proven::Jwt)
             }
-            _ => self.stored.principal_of(token, peer).await,
+            _ => self.stored.principal_of(token, peer).await.map(Proven::Key),
         }
     }
+
+    /// Lets in who has proved who they are, unless their tenant speaks against it. It is no guess, and not counted as one.
+    fn admit(&self, proven: Proven) -> Result<Principal, AuthError> {
+        let (principal, is_key) = match proven {
+            Proven::Key(principal) => (principal, true),
+            Proven::Jwt(principal) => (principal, false),
+        };
+        let (reason, error) = match self.tenants.standing(&principal.tenant) {
+            TenantStanding::Active => return Ok(principal),
+            // Its tenant came into being with it, elsewhere and just now.
+            TenantStanding::Unknown if is_key => return Ok(principal),
+            TenantStanding::Unknown => {
+                let error = AuthError::UnknownTenant(principal.tenant);
+                ("unknown_tenant", error)
+            }
+            TenantStanding::Disabled => {
+                let error = AuthError::TenantDisabled(principal.tenant);
+                ("tenant_disabled", error)
+            }
+        };
+        counter!(metric::LOGINS_REFUSED, "reason" => reason).increment(1);
+        Err(error)
+    }
+}
+
+/// Who has proved who they are.
+enum Proven {
+    /// By a key, which belongs to a tenant that there is.
+    Key(Principal),
+    /// By a token of an issuer, who may name any tenant.
+    Jwt(Principal),
 }
 
 #[async_trait]
@@ -97,7 +131,7 @@ impl Authenticator for BearerAuthenticator {
     ) -> Result<Principal, AuthError> {
         let peer = neighbourhood(peer);
         let refusal = match self.check(token, peer).await {
-            Ok(principal) => return Ok(principal),
+            Ok(proven) => return self.admit(proven),
             Err(Refusal::Unavailable(error)) => return Err(AuthError::Unavailable(error)),
             Err(refusal) => refusal,
         };

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use guard_app::metric;
+use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many hashes are worked out at once: each takes 19 MiB and a core.
@@ -46,6 +48,7 @@ impl Hashing {
 impl Turn {
     /// Whether a hash is that of a text. The turn lasts until it is worked out, even if nobody waits for it any more.
     pub(crate) async fn compare(self, hash: &str, text: &str) -> bool {
+        counter!(metric::KEY_HASHES).increment(1);
         let (hash, text) = (hash.to_owned(), text.to_owned());
         let compared = tokio::task::spawn_blocking(move || {
             let right = Argon2::default().verify_password(text.as_bytes(), hash.as_str());

@@ -298,6 +298,19 @@ fn wrong_tests_are_refused() {
 }
 
 #[test]
+fn conditions_are_bounded() {
+    let test = "{ field: context.a, op: eq, value: 1 }";
+    let rule = |count: usize| {
+        let grouped = format!("{{ any: [{}] }}", vec![test; count - 2].join(", "));
+        rule_with(&format!("conditions: [{grouped}, {test}]"))
+    };
+    assert!(yaml(&rule(256)).is_ok());
+    refused(&rule(257), "a rule has at most 256 conditions");
+    let errors = yaml(&rule(5000)).unwrap_err();
+    assert_eq!(errors.len(), 1, "said once");
+}
+
+#[test]
 fn windows_are_bounded() {
     let window = |text: &str| rule_with(&format!("window: {{ {text} }}"));
     for (text, expected) in [

@@ -1,7 +1,7 @@
 -- Takes from buckets by the generic cell rate algorithm: a bucket is the moment at which it is full again, in microseconds.
 -- KEYS: the tracked sources, the overflow's bucket of each class, then the bucket of each demand.
 -- ARGV: how many sources may be tracked, then six of each demand: requests wanted, size of the bucket, microseconds for one,
--- the source, its class (1 or 2), and 1 if the configuration names the source.
+-- the source, its class (1 or 2), and 1 if the configuration or the tenant's own limits name the source.
 -- Gives four of each demand: granted, remaining, microseconds until full, microseconds until there is room for one.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -20,10 +20,13 @@ for demand = 0, #KEYS - 4 do
   end
   local window = size * interval
   local full = math.max(tonumber(redis.call('GET', key) or 0), now)
+  -- Who gets a shorter window does not wait for the end of the longer one: an empty bucket is full again after it.
+  local shortened = full > now + window
+  if shortened then full = now + window end
   local free = math.max(math.floor((now + window - full) / interval), 0)
   local granted = math.min(wanted, free)
   full = full + granted * interval
-  if granted > 0 then
+  if granted > 0 or shortened then
     local text, expiry = string.format('%.0f', full), math.ceil((full - now) / 1000)
     redis.call('SET', key, text, 'PX', expiry)
     if track and full > tonumber(known or 0) then

@@ -97,7 +97,7 @@ impl Archive for Store {
     ) -> Result<Option<EventRecord>, StorageError> {
         let row = self
             .database
-            .reader()
+            .reader_for(tenant)
             .await?
             .query(select_events!("", "e.event_id = $2"))
             .bind(tenant.as_str())
@@ -142,7 +142,7 @@ impl Archive for Store {
             }
             _ => select_events!("", "$5 IS NULL AND $6 IS NULL AND $7 IS NULL"),
         };
-        let mut session = self.database.reader().await?;
+        let mut session = self.database.reader_for(tenant).await?;
         let rows = paged(
             &mut session,
             statement,
@@ -165,7 +165,7 @@ impl Archive for Store {
         tenant: &TenantId,
         id: ExecutionId,
     ) -> Result<Option<ExecutionDetail>, StorageError> {
-        let mut connection = self.database.reader().await?;
+        let mut connection = self.database.reader_for(tenant).await?;
         let Some(row) = read_row(&mut connection, tenant, id).await? else {
             return Ok(None);
         };
@@ -211,7 +211,7 @@ impl Archive for Store {
             }
             _ => select_executions!("", "$5 IS NULL AND $6 IS NULL AND $7 IS NULL"),
         };
-        let mut session = self.database.reader().await?;
+        let mut session = self.database.reader_for(tenant).await?;
         let rows = paged(
             &mut session,
             statement,
@@ -235,7 +235,7 @@ impl Archive for Store {
         filter: &EscalationFilter,
         page: IdPage,
     ) -> Result<Vec<EscalationRecord>, StorageError> {
-        let mut session = self.database.reader().await?;
+        let mut session = self.database.reader_for(tenant).await?;
         let rows = paged(&mut session, "SELECT * FROM escalations WHERE tenant = $1 AND escalation_id >= $2 AND escalation_id < $3
              ORDER BY escalation_id DESC LIMIT $4".into(), tenant, page, filter.since, filter.until)
         .fetch_all()

@@ -10,6 +10,7 @@ use guard_domain::{AuditId, Decision, EventId, ExecutionId, RuleId, TenantId};
 use uuid::Uuid;
 
 use crate::database::{Cell, Insert, Query, Session, insert};
+use crate::planted_fault::{PlantedFault::Unguarded, is_planted};
 use crate::row::{micros, text};
 use crate::store::Store;
 pub(crate) use head::{Chain, Head, Place};
@@ -119,7 +120,11 @@ impl AuditWriter {
             shadows: &shadows,
             executed_at: micros(self.now),
         };
-        let hash = canonical.hash();
+        let hash = if is_planted(Unguarded) {
+            [0; 32]
+        } else {
+            canonical.hash()
+        };
         let row = Row {
             id: id.as_uuid(),
             tenant: record.tenant.as_str().to_owned(),
@@ -243,7 +248,11 @@ impl AuditWriter {
     pub(crate) fn link(&self, place: Place) -> Link {
         let hashes: Vec<_> = self.rows.iter().map(|row| row.hash).collect();
         Link {
-            hash: link_hash(&place.previous, &hashes),
+            hash: if is_planted(Unguarded) {
+                [0; 32]
+            } else {
+                link_hash(&place.previous, &hashes)
+            },
             records: i64::try_from(hashes.len()).unwrap_or(i64::MAX),
             created_at: micros(self.now),
             place,

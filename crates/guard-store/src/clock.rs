@@ -9,8 +9,9 @@ use sqlx::Connection;
 
 use crate::database::Database;
 use crate::error::unavailable;
+use crate::postgres_address::PostgresAddress;
 use crate::row::moment;
-use crate::store::{PostgresAddress, Store};
+use crate::store::Store;
 
 /// The clock of a PostgreSQL server: its last reading, plus the time that has passed since by the monotonic clock of this
 /// machine. What this machine believes the time to be has no part in it.

@@ -90,7 +90,7 @@ impl Store {
         (action, scope, message): (&'static str, &PauseScope, &str),
         change: impl FnOnce(&mut Vec<Pause>) + Send,
     ) -> Result<Vec<Pause>, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         transaction.take_lock(WholeLock::Control).await?;
         let mut pauses = read_control(&mut transaction, tenant).await?.pauses;
@@ -134,7 +134,7 @@ impl Store {
 impl Controls for Store {
     #[instrument(name = "db.control.pauses", level = "debug", skip_all)]
     async fn pauses(&self, tenant: &TenantId) -> Result<Vec<Pause>, StorageError> {
-        let mut connection = self.database.reader().await?;
+        let mut connection = self.database.reader_for(tenant).await?;
         Ok(read_control(&mut connection, tenant).await?.pauses)
     }
 
@@ -182,7 +182,7 @@ impl Controls for Store {
     async fn find_callback_key(&self, tenant: &TenantId) -> Result<Option<[u8; 32]>, StorageError> {
         let kept: Option<Option<Vec<u8>>> = self
             .database
-            .reader()
+            .reader_for(tenant)
             .await?
             .query("SELECT callback_key FROM control WHERE tenant = $1")
             .bind(tenant.as_str())
@@ -197,7 +197,7 @@ impl Controls for Store {
         tenant: &TenantId,
         fresh: [u8; 32],
     ) -> Result<[u8; 32], StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let kept: Vec<u8> = transaction.query(
             "INSERT INTO control (tenant, callback_key) VALUES ($1, $2)
              ON CONFLICT (tenant) DO UPDATE SET callback_key = coalesce(control.callback_key, excluded.callback_key)

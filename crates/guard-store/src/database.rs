@@ -11,6 +11,7 @@ mod row;
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
+use guard_domain::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Postgres, Sqlite, Transaction};
@@ -66,6 +67,14 @@ impl Database {
         }
     }
 
+    /// A transaction that writes for callers of a tenant, and reaches the rows of no other.
+    pub(crate) async fn begin_for(&self, tenant: &TenantId) -> Result<Session, StorageError> {
+        match self {
+            Self::Postgres(database) => database.begin_for(tenant).await.map(Session::Postgres),
+            Self::Sqlite { .. } => self.begin().await,
+        }
+    }
+
     /// A session for one statement, which is a transaction of its own where the database has that; else a transaction.
     pub(crate) async fn begin_single(&self) -> Result<Session, StorageError> {
         match self {
@@ -83,6 +92,14 @@ impl Database {
                 .map(Session::Sqlite)
                 .map_err(unavailable),
             Self::Postgres(database) => database.reader().await.map(Session::Postgres),
+        }
+    }
+
+    /// A connection that reads for callers of a tenant, and sees the rows of no other.
+    pub(crate) async fn reader_for(&self, tenant: &TenantId) -> Result<Session, StorageError> {
+        match self {
+            Self::Postgres(database) => database.reader_for(tenant).await.map(Session::Postgres),
+            Self::Sqlite { .. } => self.reader().await,
         }
     }
 

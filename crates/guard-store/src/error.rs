@@ -35,6 +35,14 @@ pub enum OpenError {
         #[source]
         source: StorageError,
     },
+    /// The tables are under row-level security, and the server is none of those who see all rows.
+    #[error("the database `{database}` shows its rows to others only; as a superuser: {way_in}")]
+    LockedOut {
+        /// Where the server is.
+        database: String,
+        /// The statement that lets the server in.
+        way_in: String,
+    },
 }
 
 /// Why a database cannot be locked.
@@ -75,6 +83,12 @@ fn code(error: &StorageError) -> Option<String> {
         Some(sqlx::Error::Database(error)) => error.code().map(String::from),
         _ => None,
     }
+}
+
+/// Whether the server lets others do this, but not us.
+pub(crate) fn is_forbidden(error: &sqlx::Error) -> bool {
+    // SQLSTATE: insufficient privilege.
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("42501"))
 }
 
 /// Whether the data of a row caused the error, rather than the state of the database.

@@ -5,8 +5,9 @@ mod links;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
-use guard_app::ports::StorageError;
+use guard_app::ports::{AuditExports, AuditLines, StorageError};
 use guard_audit::{ExportHead, Line, SignedCheckpoint};
 use guard_domain::TenantId;
 use uuid::Uuid;
@@ -21,8 +22,8 @@ const CHECKPOINTS: i64 = 200;
 /// How long after its time a checkpoint may be written: what is younger may be missing.
 const SLOW_CHECKPOINT: TimeDelta = TimeDelta::seconds(10);
 
-/// The lines of an export, one after the other, while the server goes on.
-pub struct Export {
+/// Where an export has come to.
+struct Export {
     store: Arc<Store>,
     tenant: Option<TenantId>,
     ready: VecDeque<Line>,
@@ -38,12 +39,10 @@ pub struct Export {
     ended: bool,
 }
 
-impl Export {
-    /// An export with the records of one tenant in full, or with everybody's.
-    #[must_use]
-    pub fn of(store: Arc<Store>, tenant: Option<TenantId>) -> Self {
-        Self {
-            store,
+impl AuditExports for Store {
+    fn export(self: Arc<Self>, tenant: Option<TenantId>) -> Box<dyn AuditLines> {
+        Box::new(Export {
+            store: self,
             tenant,
             ready: VecDeque::new(),
             begun: false,
@@ -54,14 +53,13 @@ impl Export {
             then: None,
             all_signed: false,
             ended: false,
-        }
+        })
     }
+}
 
-    /// The next line.
-    ///
-    /// # Errors
-    /// [`StorageError`] when the database cannot be read.
-    pub async fn next(&mut self) -> Result<Option<Line>, StorageError> {
+#[async_trait]
+impl AuditLines for Export {
+    async fn next_line(&mut self) -> Result<Option<Line>, StorageError> {
         if !self.begun {
             self.begun = true;
             self.begin().await?;
@@ -91,7 +89,9 @@ impl Export {
             }
         }
     }
+}
 
+impl Export {
     async fn begin(&mut self) -> Result<(), StorageError> {
         let complete_until = micros(self.store.clock.now() - SLOW_CHECKPOINT);
         self.ready.push_back(Line::Export(ExportHead {

@@ -10,6 +10,7 @@ use crate::audit::{Chain, Record, Subject};
 use crate::database::{Row, Session, WholeLock};
 use crate::row::{micros, moment, text};
 use crate::store::Store;
+use crate::tenants::have_tenant;
 
 macro_rules! select_keys {
     ($rest:literal) => {
@@ -64,12 +65,7 @@ fn words(scopes: &[Scope]) -> String {
 }
 
 async fn insert(session: &mut Session, key: &ApiKey) -> Result<(), StorageError> {
-    session
-        .query("INSERT INTO tenants (tenant, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(key.tenant.as_str())
-        .bind(micros(key.created_at))
-        .execute()
-        .await?;
+    have_tenant(session, &key.tenant, key.created_at).await?;
     let (sha256, argon2) = match &key.digest {
         KeyDigest::Sha256(sha256) => (Some(sha256.to_vec()), None),
         KeyDigest::Argon2id(argon2) => (None, Some(argon2.as_str())),
@@ -192,7 +188,7 @@ impl ApiKeys for Store {
 
     #[instrument(name = "db.api_key.insert", level = "debug", skip_all)]
     async fn insert_key(&self, key: &ApiKey, actor: &Actor) -> Result<(), StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(&key.tenant).await?;
         let chain = self.chain().await;
         session.take_lock(WholeLock::Keys).await?;
         self.create(session, chain, key, actor).await
@@ -200,7 +196,7 @@ impl ApiKeys for Store {
 
     #[instrument(name = "db.api_key.read", level = "debug", skip_all)]
     async fn read_key(&self, tenant: &TenantId, id: &str) -> Result<Option<ApiKey>, StorageError> {
-        read(&mut self.database.reader().await?, tenant, id).await
+        read(&mut self.database.reader_for(tenant).await?, tenant, id).await
     }
 
     #[instrument(name = "db.api_key.list", level = "debug", skip_all)]
@@ -212,7 +208,7 @@ impl ApiKeys for Store {
     ) -> Result<Vec<ApiKey>, StorageError> {
         let rows = self
             .database
-            .reader()
+            .reader_for(tenant)
             .await?
             .query(select_keys!(
                 "tenant = $1 AND key_id > $2 ORDER BY key_id LIMIT $3"
@@ -232,7 +228,7 @@ impl ApiKeys for Store {
         id: &str,
         actor: &Actor,
     ) -> Result<Option<ApiKey>, StorageError> {
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         let revoked = session
             .query(

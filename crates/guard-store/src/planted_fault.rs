@@ -20,15 +20,18 @@ pub enum PlantedFault {
     NoCooldownLock,
     /// Now and then a commit's link of the audit chain is not written.
     SkippedAuditLink,
+    /// Everybody is let in, and decisions have neither hashes nor links: what `cargo xtask bench ingest --guards` compares with.
+    Unguarded,
 }
 
 impl PlantedFault {
     /// Every fault.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::AnswerBeforeCommit,
         Self::NoFencing,
         Self::NoCooldownLock,
         Self::SkippedAuditLink,
+        Self::Unguarded,
     ];
 
     /// The fault as a word.
@@ -39,6 +42,7 @@ impl PlantedFault {
             Self::NoFencing => "no-fencing",
             Self::NoCooldownLock => "no-cooldown-lock",
             Self::SkippedAuditLink => "skipped-audit-link",
+            Self::Unguarded => "unguarded",
         }
     }
 }

@@ -11,8 +11,9 @@ use tracing::instrument;
 use crate::audit::{Record, Subject};
 use crate::controls::read_control;
 use crate::database::{Row, Session, Sql, WholeLock};
-use crate::row::micros;
+use crate::row::{micros, moment};
 use crate::store::Store;
+use crate::tenants::have_tenant;
 
 #[async_trait]
 impl RuleStore for Store {
@@ -25,7 +26,7 @@ impl RuleStore for Store {
         mode: PublishMode,
         actor: &Actor,
     ) -> Result<Published, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         transaction.take_lock(WholeLock::Control).await?;
         let live = read_control(&mut transaction, tenant).await?.live_revision;
@@ -95,7 +96,7 @@ impl RuleStore for Store {
     ) -> Result<Option<RuleDefinition>, StorageError> {
         let definition: Option<String> = self
             .database
-            .reader()
+            .reader_for(tenant)
             .await?
             .query(
                 "SELECT definition FROM rules WHERE tenant = $1 AND rule_id = $2 AND version = $3",
@@ -245,12 +246,7 @@ async fn insert_revision(
     now: i64,
 ) -> Result<i64, StorageError> {
     let members = serde_json::to_string(members).unwrap_or_else(|_| "[]".to_owned());
-    connection
-        .query("INSERT INTO tenants (tenant, created_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(tenant.as_str())
-        .bind(now)
-        .execute()
-        .await?;
+    have_tenant(connection, tenant, moment(now)).await?;
     let revision: i64 = connection.query(
         "INSERT INTO rule_revisions (tenant, revision, members, sha256, origin, actor, created_at)
          SELECT $1, coalesce(max(revision), 0) + 1, $2, $3, $4, $5, $6 FROM rule_revisions WHERE tenant = $1

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use guard_app::ports::{Clock, Random};
 use guard_domain::{ContactName, TenantId};
-use sqlx::Connection;
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -19,9 +19,10 @@ use crate::controls::Control;
 use crate::database::{Database, PgDatabase};
 use crate::error::{LockError, OpenError};
 use crate::escalation::NotificationSettings;
+use crate::postgres_address::PostgresAddress;
+use crate::schema;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 /// Connections that only read, of SQLite.
 const READERS: u32 = 4;
@@ -178,7 +179,8 @@ impl Store {
     /// Connects to PostgreSQL, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`OpenError`] when the server cannot be reached or refuses us, or the schema was made by a newer version.
+    /// [`OpenError`] when the server cannot be reached or refuses us, the schema was made by a newer version, or row-level
+    /// security keeps us out.
     pub async fn open_postgres(
         address: &PostgresAddress,
         clock: Arc<dyn Clock>,
@@ -186,7 +188,8 @@ impl Store {
         settings: StoreSettings,
     ) -> Result<Self, OpenError> {
         let pooled = address.direct.is_some();
-        migrate(address.server(), settings.timeout).await?;
+        let server = schema::connect(address, settings.timeout).await?;
+        schema::migrate(&server, address).await?;
         let mut options = address.options.clone();
         if pooled {
             options = options.statement_cache_capacity(0);
@@ -208,8 +211,11 @@ impl Store {
             // A session begins with a statement that does this.
             .test_before_acquire(false)
             .connect_lazy_with(options);
+        let rows = schema::secure_rows(&server, &pool, address).await?;
+        server.close().await;
         let database = Database::Postgres(PgDatabase {
             pool,
+            rows,
             // Less than the caller's patience, so that the caller hears of it in time.
             timeout: settings.timeout * 3 / 4,
             pooled,
@@ -254,92 +260,6 @@ impl Store {
     /// Closes every connection; what is open is finished first.
     pub async fn close(&self) {
         self.database.close(self.settings.timeout).await;
-    }
-}
-
-/// Brings the schema of PostgreSQL up to date, over a connection of its own.
-async fn migrate(options: &PgConnectOptions, timeout: Duration) -> Result<(), OpenError> {
-    let database = || name_of(options);
-    let connect = |source| OpenError::Connect {
-        database: database(),
-        source,
-    };
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(timeout)
-        .connect_with(options.clone())
-        .await
-        .map_err(connect)?;
-    // Migrations take as long as they take.
-    let migrated = POSTGRES_MIGRATIONS.run(&pool).await;
-    pool.close().await;
-    migrated.map_err(|source| OpenError::Migrate {
-        database: database(),
-        source,
-    })
-}
-
-fn name_of(options: &PgConnectOptions) -> String {
-    format!(
-        "postgres://{}:{}/{}",
-        options.get_host(),
-        options.get_port(),
-        options
-            .get_database()
-            .unwrap_or_else(|| options.get_username())
-    )
-}
-
-/// Where a PostgreSQL database is.
-#[derive(Clone)]
-pub struct PostgresAddress {
-    options: PgConnectOptions,
-    /// Past the pooler.
-    direct: Option<PgConnectOptions>,
-}
-
-impl PostgresAddress {
-    /// Reads a URL such as `postgres://user:password@host:5432/database?sslmode=require`. If `direct` is given, `url` is
-    /// that of a pooler in transaction mode, and the schema is brought up to date past it.
-    ///
-    /// # Errors
-    /// What is wrong with a URL, without its password.
-    pub fn parse(url: &str, direct: Option<&str>) -> Result<Self, String> {
-        let read = |url: &str| {
-            let options: PgConnectOptions = url.parse().map_err(|error| match error {
-                sqlx::Error::Configuration(why) => why.to_string(),
-                _ => "it cannot be read".to_owned(),
-            })?;
-            Ok::<_, String>(
-                options
-                    .application_name("neural-guard")
-                    // Poolers refuse what they do not know.
-                    .extra_float_digits(None),
-            )
-        };
-        Ok(Self {
-            options: read(url)?,
-            direct: direct.map(read).transpose()?,
-        })
-    }
-}
-
-impl PostgresAddress {
-    /// The server itself, past a pooler.
-    pub(crate) fn server(&self) -> &PgConnectOptions {
-        self.direct.as_ref().unwrap_or(&self.options)
-    }
-}
-
-impl std::fmt::Display for PostgresAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&name_of(&self.options))
-    }
-}
-
-impl std::fmt::Debug for PostgresAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(self, f)
     }
 }
 

@@ -16,6 +16,7 @@ mod records;
 mod reports;
 mod retention;
 mod rules;
+mod tenants;
 mod windows;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use guard_app::RuleBook;
 use guard_app::ports::{
     ApiKeys, Archive, AuditLog, Checkpoints, ClaimRequest, Claimed, Clock, CommitOutcome,
     CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox,
-    PublishMode, Receipt, Retention, RuleStore, random_tail,
+    PublishMode, Receipt, Retention, RuleStore, Tenants, random_tail,
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
@@ -44,6 +45,7 @@ pub use records::*;
 pub use reports::*;
 pub use retention::*;
 pub use rules::*;
+pub use tenants::*;
 pub use windows::*;
 
 /// Every storage port.
@@ -59,6 +61,7 @@ pub trait Storage:
     + Leases
     + Retention
     + Checkpoints
+    + Tenants
 {
 }
 impl<T> Storage for T where
@@ -73,6 +76,7 @@ impl<T> Storage for T where
         + Leases
         + Retention
         + Checkpoints
+        + Tenants
 {
 }
 
@@ -266,6 +270,12 @@ macro_rules! storage_contract {
             a_key_that_is_revoked_or_expired_is_not_found
             keys_are_listed_by_tenant_and_page
             the_last_use_of_a_key_is_noted
+            a_tenant_is_created_once_on_record
+            the_limits_of_a_tenant_are_replaced_on_record
+            a_tenant_is_disabled_and_enabled_on_record
+            tenants_are_listed_by_name
+            tenants_come_into_being_with_what_they_have
+            a_change_of_any_tenant_is_noticed
             a_callback_key_is_made_once
             pages_are_stable
             lists_are_filtered

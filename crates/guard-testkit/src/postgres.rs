@@ -3,9 +3,33 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 
 use crate::postgres_server::{Durability, Server, VARIABLE};
+
+/// Who the guard comes as: no superuser, so that row-level security holds in every test.
+const LOGIN: &str = "guard_test";
+
+/// Makes the login and what it is a member of, which belong to the whole server: another test may be quicker.
+const MAKE_LOGIN: &str = "DO $$
+DECLARE
+    made TEXT;
+BEGIN
+    FOREACH made IN ARRAY ARRAY['neural_guard_engine NOLOGIN', 'neural_guard_api NOLOGIN',
+                                'guard_test LOGIN PASSWORD ''guard_test'''] LOOP
+        BEGIN
+            EXECUTE 'CREATE ROLE ' || made;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        END;
+    END LOOP;
+    IF NOT pg_has_role('guard_test', 'neural_guard_engine', 'USAGE')
+        OR NOT pg_has_role('guard_test', 'neural_guard_api', 'USAGE') THEN
+        GRANT neural_guard_engine, neural_guard_api TO guard_test;
+    END IF;
+EXCEPTION WHEN unique_violation THEN NULL;
+END
+$$";
 
 /// A database that goes when this is dropped.
 #[derive(Debug)]
@@ -47,27 +71,35 @@ impl TestDatabase {
         let mut connection = PgConnection::connect(&server)
             .await
             .expect("the server of the tests");
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        connection.execute(MAKE_LOGIN).await.expect("a login");
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name} OWNER {LOGIN}"));
         connection.execute(create).await.expect("a database");
         connection.close().await.expect("closed");
         Self { server, name }
     }
 
-    /// Its URL.
+    /// Its URL, as an ordinary user of the server who owns it.
     #[must_use]
     pub fn url(&self) -> String {
-        let (before, after) = self
-            .server
-            .split_at(self.server.rfind('/').expect("a database"));
-        let options = after
-            .split_once('?')
-            .map_or(String::new(), |(_, options)| format!("?{options}"));
-        format!("{before}/{}{options}", self.name)
+        self.url_as(LOGIN, LOGIN)
     }
 
-    /// A connection to it.
+    /// Its URL, as another user.
+    #[must_use]
+    pub fn url_as(&self, user: &str, password: &str) -> String {
+        let options = self.options().username(user).password(password);
+        options.to_url_lossy().to_string()
+    }
+
+    /// As the user who made it, a superuser.
+    fn options(&self) -> PgConnectOptions {
+        let options: PgConnectOptions = self.server.parse().expect("a URL");
+        options.database(&self.name)
+    }
+
+    /// A connection to it, as a superuser.
     pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url())
+        PgConnection::connect_with(&self.options())
             .await
             .expect("a connection")
     }

@@ -25,6 +25,7 @@ macro_rules! rate_limiter_contract {
             demands_are_granted_in_their_order,
             tenants_and_sources_do_not_share,
             beyond_the_tracked_sources_one_bucket_is_shared,
+            a_shorter_window_holds_at_once,
         );
     };
     ($fresh:path; $($case:ident),* $(,)?) => {
@@ -228,4 +229,22 @@ pub async fn beyond_the_tracked_sources_one_bucket_is_shared(
     assert_eq!(late.remaining, 1, "who is idle is forgotten");
     let bucket = one(limiter, &default, demand(&y)).await;
     assert_eq!(bucket.remaining, 1, "z does not share with y any more");
+}
+
+pub async fn a_shorter_window_holds_at_once(
+    limiter: &dyn RateLimiter,
+    wait: impl AsyncFn(Duration),
+) {
+    let (class, short) = (RateClass::Normal, quota(2, Duration::from_secs(2)));
+    let all = take(limiter, "a", class, 3, quota(3, SLOW)).await;
+    assert_eq!(all.granted, 3);
+    let next = take(limiter, "a", class, 1, short).await;
+    assert_eq!(
+        (next.granted, next.reset <= short.window()),
+        (0, true),
+        "{next:?}"
+    );
+    wait(Duration::from_millis(1100)).await;
+    let next = take(limiter, "a", class, 1, short).await;
+    assert_eq!(next.granted, 1, "{next:?}");
 }

@@ -16,6 +16,9 @@ pub(crate) struct Ingest {
     /// Compare instead the closed loop on an empty database with that on one that holds so many events, for example 5000000
     #[arg(long, value_name = "EVENTS")]
     filled: Option<u64>,
+    /// Compare instead the closed loop with authentication, rate limits and the audit chain with that without any of them
+    #[arg(long, conflicts_with = "filled")]
+    guards: bool,
     /// Measure only one database
     #[arg(long, value_parser = ["sqlite", "postgresql"])]
     database: Option<String>,
@@ -33,13 +36,18 @@ pub(crate) fn run(options: &Ingest) -> anyhow::Result<()> {
         ("GUARD_BENCH_CLOSED_SECONDS", closed.as_str()),
         ("GUARD_BENCH_OPEN_SECONDS", open.as_str()),
         ("GUARD_BENCH_FILLED", filled.as_str()),
+        ("GUARD_BENCH_GUARDS", if options.guards { "1" } else { "" }),
         (
             "GUARD_BENCH_DATABASE",
             options.database.as_deref().unwrap_or_default(),
         ),
     ];
-    cargo(
-        &["bench", "--package", "guard-server", "--bench", "ingest"],
-        &environment,
-    )
+    let bench = ["bench", "--package", "guard-server", "--bench", "ingest"];
+    // Only a build with planted faults can do without the guards.
+    let faults: &[&str] = if options.guards {
+        &["--features", "planted-faults"]
+    } else {
+        &[]
+    };
+    cargo(&[&bench, faults].concat(), &environment)
 }

@@ -17,6 +17,7 @@
 
 mod filled;
 mod floor;
+mod guards;
 mod load;
 mod rules;
 mod stand_in;
@@ -55,6 +56,7 @@ fn main() {
         closed: seconds("GUARD_BENCH_CLOSED_SECONDS", 10),
         open: seconds("GUARD_BENCH_OPEN_SECONDS", 20),
         filled: filled.and_then(|text| text.parse().ok()).unwrap_or(0),
+        guards: std::env::var("GUARD_BENCH_GUARDS").is_ok_and(|text| text == "1"),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(plan.run());
@@ -65,6 +67,8 @@ struct Plan {
     open: Duration,
     /// How many events there are already when a database that has been in use is measured; 0 for not at all.
     filled: u64,
+    /// Whether authentication, limits and the audit chain are measured against none of them.
+    guards: bool,
 }
 
 impl Plan {
@@ -76,6 +80,10 @@ impl Plan {
         let only = std::env::var("GUARD_BENCH_DATABASE").unwrap_or_default();
         for postgres in [false, true] {
             if !only.is_empty() && !name(postgres).eq_ignore_ascii_case(&only) {
+                continue;
+            }
+            if self.guards {
+                self.compare_guards(postgres).await;
                 continue;
             }
             if self.filled > 0 {

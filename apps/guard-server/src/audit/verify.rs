@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use chrono::DateTime;
 use clap::Args;
+use guard_app::ports::AuditExports;
 use guard_audit::{Line, PublicKey, SignedCheckpoint, Verified, Verifier};
 
 use super::{open, runtime};
@@ -137,8 +138,8 @@ fn read_file(path: &Path, verifier: &mut Verifier) -> anyhow::Result<()> {
 
 async fn read_database(settings: &Settings, verifier: &mut Verifier) -> anyhow::Result<()> {
     let store = open(settings).await?;
-    let mut export = guard_store::Export::of(store.clone(), None);
-    while let Some(mut line) = export.next().await? {
+    let mut export = store.clone().export(None);
+    while let Some(mut line) = export.next_line().await? {
         if let Line::Export(head) = &mut line {
             // What was kept elsewhere was looked at before, and was in the database by then.
             head.complete_until = i64::MAX;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use guard_app::ports::{Actor, ApiKeys, Clock, KeyMaker, Random, RateLimiter, Scope};
-use guard_app::{Channels, KeyOrder, LocalRateLimiter, RateGate, metric};
+use guard_app::{Channels, KeyOrder, LocalRateLimiter, RateGate, TenantBook, metric};
 use guard_domain::{ChannelAddress, TenantId};
 use guard_identity::{BearerAuthenticator, Jwks, StaticKey};
 use guard_n8n::{N8nClient, N8nSettings};
@@ -119,7 +119,11 @@ pub(super) fn n8n_client(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow:
 }
 
 /// The limits of sources, counted in Redis if there is one.
-pub(super) async fn rate_gate(settings: &Settings, clock: &Arc<dyn Clock>) -> RateGate {
+pub(super) async fn rate_gate(
+    settings: &Settings,
+    tenants: &Arc<TenantBook>,
+    clock: &Arc<dyn Clock>,
+) -> RateGate {
     let local = Arc::new(LocalRateLimiter::new(clock.clone()));
     let limiter: Arc<dyn RateLimiter> = match &settings.redis {
         Some(address) => {
@@ -129,6 +133,7 @@ pub(super) async fn rate_gate(settings: &Settings, clock: &Arc<dyn Clock>) -> Ra
     };
     RateGate {
         limits: settings.rate_limits.clone(),
+        tenants: tenants.clone(),
         limiter,
     }
 }
@@ -136,7 +141,8 @@ pub(super) async fn rate_gate(settings: &Settings, clock: &Arc<dyn Clock>) -> Ra
 /// Knows who is asking, by keys that may have to be followed.
 pub(super) fn authenticator(
     settings: &Settings,
-    store: Arc<Store>,
+    store: &Arc<Store>,
+    tenants: &Arc<TenantBook>,
     clock: &Arc<dyn Clock>,
     random: &dyn Random,
 ) -> anyhow::Result<(Arc<BearerAuthenticator>, Option<Arc<Jwks>>)> {
@@ -152,7 +158,14 @@ pub(super) fn authenticator(
         Some((verifier, jwks)) => (Some(verifier), jwks),
         None => (None, None),
     };
-    let authenticator = BearerAuthenticator::new(static_keys, store, jwt, clock.clone(), random);
+    let authenticator = BearerAuthenticator::new(
+        static_keys,
+        store.clone(),
+        jwt,
+        tenants.clone(),
+        clock.clone(),
+        random,
+    );
     Ok((Arc::new(authenticator), jwks))
 }
 

@@ -21,6 +21,7 @@ impl Guard {
         );
         tasks.spawn(async move { health.probe(every, stopped).await });
         tasks.spawn(self.reconciler(settings).run(stop.clone()));
+        tasks.spawn(self.tenants.clone().follow(stop.clone()));
         tasks.spawn(self.authenticator.clone().write_uses(stop.clone()));
         if let Some(jwks) = &self.jwks {
             tasks.spawn(jwks.clone().follow(stop.clone()));

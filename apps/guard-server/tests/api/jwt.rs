@@ -6,20 +6,23 @@ use serde_json::{Value, json};
 
 use super::harness::{ADMIN_KEY, RULES, TestApp};
 
-const SECRET: &str = "the-secret-that-the-issuer-knows";
+pub(crate) const SECRET: &str = "the-secret-that-the-issuer-knows";
 
 fn token(claims: &Value) -> String {
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     encode(&Header::default(), claims, &key).unwrap()
 }
 
+/// A token of Alice, good for a minute.
+pub(crate) fn of_tenant(app: &TestApp, tenant: &str, scope: &str) -> String {
+    let exp = app.clock.now().timestamp() + 60;
+    token(&json!({"sub": "alice", "exp": exp, "scope": scope, "tenant": tenant}))
+}
+
 #[tokio::test]
 async fn a_token_acts_in_its_tenant_with_its_scopes() {
     let app = TestApp::with(RULES, &[("auth.jwt.secret", SECRET)]).await;
-    let exp = app.clock.now().timestamp() + 60;
-    let of = |scope: &str, tenant: &str| {
-        token(&json!({"sub": "alice", "exp": exp, "scope": scope, "tenant": tenant}))
-    };
+    let of = |scope: &str, tenant: &str| of_tenant(&app, tenant, scope);
     let writer = of("openid executions:write", "default");
     let pause = r#"{"scope":"all","reason":"a storm"}"#;
     let paused = app.post("/v1/pause", &writer, pause).await.is(200);
@@ -28,6 +31,7 @@ async fn a_token_acts_in_its_tenant_with_its_scopes() {
     assert_eq!(trail.body["items"][0]["actor"], "jwt:alice");
     let lacking = app.get_as("/v1/rules", &writer).await;
     lacking.problem(403, "forbidden", "rules:read");
+    app.tenant(&json!({"name": "acme"})).await.is(201);
     let elsewhere = app.get_as("/v1/rules", &of("rules:read", "acme")).await;
     assert_eq!(elsewhere.is(200).body["items"], json!([]));
     let key = r#"{"label":"x","scopes":["admin"]}"#;

@@ -11,6 +11,7 @@
 mod database;
 
 mod audit;
+mod audit_export;
 mod batch;
 mod callbacks;
 mod control;
@@ -30,4 +31,5 @@ mod playbooks;
 #[path = "../process/receiver.rs"]
 mod receiver;
 mod rules;
+mod tenants;
 mod tenants_apart;

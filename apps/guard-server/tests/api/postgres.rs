@@ -26,4 +26,13 @@ impl Database {
             .unwrap();
         connection
     }
+
+    /// Runs a statement.
+    pub(crate) async fn run(&self, statement: &'static str) {
+        let mut connection = self.0.connect().await;
+        sqlx::raw_sql(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
 }

@@ -233,3 +233,22 @@ async fn an_intake_that_raced_a_publication_is_decided_by_the_live_rules() {
     let answer = app.event("anomaly_detected", "low", "{}").await.is(200);
     assert_eq!(answer.text("rule_id"), "new");
 }
+
+#[tokio::test]
+async fn rules_of_requests_are_compiled_one_after_the_other() {
+    let app = TestApp::start().await;
+    let event = event_body("anomaly_detected", "high", "{}");
+    let with_rules = format!(r#"{{"event":{event},"rules":[]}}"#);
+    let turn = app.guard.api.rules.preview_turn().await.unwrap();
+    let busy = app
+        .post("/v1/evaluate", ADMIN_KEY, with_rules.clone())
+        .await;
+    let busy = busy.problem(503, "overloaded", "try again");
+    assert_eq!(busy.headers["retry-after"], "1");
+    let live = format!(r#"{{"event":{event}}}"#);
+    app.post("/v1/evaluate", ADMIN_KEY, live).await.is(200);
+    drop(turn);
+    app.post("/v1/evaluate", ADMIN_KEY, with_rules)
+        .await
+        .is(200);
+}

@@ -28,4 +28,13 @@ impl Database {
             .unwrap();
         connection
     }
+
+    /// Runs a statement.
+    pub(crate) async fn run(&self, statement: &'static str) {
+        let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+        sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
 }

@@ -192,8 +192,19 @@ fn an_auditor_verifies(place: &Place) {
     assert_eq!(code, 0);
     let event: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!(event["class_uid"], 6003);
-    let (code, _, _) = place.audit(&["export", "--since", "2020-01-01T00:00:00Z"]);
-    assert_eq!(code, 2, "a part cannot be verified");
+    let before = [
+        "export",
+        "--format",
+        "ocsf",
+        "--until",
+        "2020-01-01T00:00:00Z",
+    ];
+    let (code, out, _) = place.audit(&before);
+    assert_eq!((code, out.as_str()), (0, ""));
+    for bound in ["--since", "--until"] {
+        let (code, _, error) = place.audit(&["export", bound, "2020-01-01T00:00:00Z"]);
+        assert_eq!(code, 2, "a part cannot be verified: {error}");
+    }
 }
 
 #[tokio::test]

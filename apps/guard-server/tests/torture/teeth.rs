@@ -11,7 +11,7 @@ const fn hunt(fault: PlantedFault) -> (&'static str, Kind, usize, u64) {
         PlantedFault::AnswerBeforeCommit => ("answers", Kind::Sqlite, 1, 5),
         PlantedFault::NoFencing => ("claims", Kind::Postgresql, 3, 22),
         PlantedFault::NoCooldownLock => ("cooldowns", Kind::Postgresql, 3, 10),
-        PlantedFault::SkippedAuditLink => ("chain", Kind::Sqlite, 1, 2),
+        PlantedFault::SkippedAuditLink | PlantedFault::Unguarded => ("chain", Kind::Sqlite, 1, 2),
     }
 }
 

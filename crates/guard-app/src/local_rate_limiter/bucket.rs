@@ -5,18 +5,31 @@ use std::time::Duration;
 
 use crate::ports::{RateGrant, RateQuota};
 
-/// A bucket: the moment at which it is full again, in microseconds since the epoch.
+/// A bucket.
 #[derive(Default)]
-pub(super) struct Bucket(AtomicI64);
+pub(super) struct Bucket {
+    /// The moment at which it is full again, in microseconds since the epoch.
+    full: AtomicI64,
+    /// The window of the quota that it was last taken from by.
+    window: AtomicI64,
+}
 
 impl Bucket {
     /// Takes as many requests as there are, up to `wanted`.
     pub(super) fn take(&self, now: i64, wanted: u32, quota: RateQuota) -> RateGrant {
-        let mut full = self.0.load(Ordering::Relaxed);
+        let window = window(quota);
+        // Who gets a shorter window does not wait for the end of the longer one: an empty bucket is full again after it.
+        let latest = if self.window.load(Ordering::Relaxed) == window {
+            i64::MAX
+        } else {
+            self.window.store(window, Ordering::Relaxed);
+            now + window
+        };
+        let mut full = self.full.load(Ordering::Relaxed);
         loop {
-            let (next, grant) = take(full, now, wanted, quota);
+            let (next, grant) = take(full.min(latest), now, wanted, quota);
             let swapped =
-                self.0
+                self.full
                     .compare_exchange_weak(full, next, Ordering::Relaxed, Ordering::Relaxed);
             match swapped {
                 Ok(_) => return grant,
@@ -27,14 +40,13 @@ impl Bucket {
 
     /// Whether nothing has been taken from it that has not come back.
     pub(super) fn is_full(&self, now: i64) -> bool {
-        self.0.load(Ordering::Relaxed) <= now
+        self.full.load(Ordering::Relaxed) <= now
     }
 }
 
 /// When the bucket is full again after this, and what is granted. `guard-redis` has the same in its script.
 fn take(full: i64, now: i64, wanted: u32, quota: RateQuota) -> (i64, RateGrant) {
-    let interval = quota.interval_micros();
-    let window = interval * i64::from(quota.requests());
+    let (interval, window) = (quota.interval_micros(), window(quota));
     let full = full.max(now);
     let free = u32::try_from((now + window - full) / interval).unwrap_or(0);
     let granted = wanted.min(free);
@@ -46,6 +58,11 @@ fn take(full: i64, now: i64, wanted: u32, quota: RateQuota) -> (i64, RateGrant) 
         retry_after: micros(next + interval - window - now),
     };
     (next, grant)
+}
+
+/// How long an empty bucket takes to be full again.
+fn window(quota: RateQuota) -> i64 {
+    quota.interval_micros() * i64::from(quota.requests())
 }
 
 /// A time that has passed is none.

@@ -1,6 +1,9 @@
-//! Putting on record what is no decision and changes nothing by itself.
+//! The audit trail: putting on record what is no decision and changes nothing by itself, and writing it out.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use guard_audit::Line;
 use guard_domain::TenantId;
 
 use super::{Actor, StorageError};
@@ -22,4 +25,17 @@ pub trait AuditLog: Send + Sync {
     /// Puts an act on record.
     async fn record(&self, tenant: &TenantId, actor: &Actor, act: &Act)
     -> Result<(), StorageError>;
+}
+
+/// The audit trail in the order in which it is verified, while the server goes on.
+pub trait AuditExports: Send + Sync {
+    /// An export with the records of one tenant in full, or with everybody's.
+    fn export(self: Arc<Self>, tenant: Option<TenantId>) -> Box<dyn AuditLines>;
+}
+
+/// The lines of an export, one after the other.
+#[async_trait]
+pub trait AuditLines: Send {
+    /// The next line; `None` once there is no more.
+    async fn next_line(&mut self) -> Result<Option<Line>, StorageError>;
 }

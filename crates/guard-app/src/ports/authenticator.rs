@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use guard_domain::TenantId;
 use thiserror::Error;
 
-use super::StorageError;
+use super::{Actor, StorageError};
 
 /// Something that a principal may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,11 +84,25 @@ impl Principal {
             .iter()
             .any(|held| *held == scope || *held == Scope::Admin)
     }
+
+    /// Who does something, for the audit trail.
+    pub(crate) fn actor(&self, request_id: &str) -> Actor {
+        Actor {
+            subject: self.subject.clone(),
+            request_id: Some(request_id.to_owned()),
+        }
+    }
 }
 
 /// Why a token was not accepted.
 #[derive(Debug, Error)]
 pub enum AuthError {
+    /// It is right, and its tenant is disabled.
+    #[error("tenant `{0}` is disabled")]
+    TenantDisabled(TenantId),
+    /// It is right, and names a tenant that nobody has created.
+    #[error("there is no tenant `{0}`")]
+    UnknownTenant(TenantId),
     /// It is not known, or not any more.
     #[error("the token is not valid")]
     Refused,
@@ -106,7 +120,8 @@ pub trait Authenticator: Send + Sync {
     /// The principal that a token stands for, which came from `peer`.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for a token that is not accepted, [`AuthError::TooMany`] for one of too many.
+    /// [`AuthError::Refused`] for a token that is not accepted, [`AuthError::TooMany`] for one of too many, and what speaks
+    /// against the tenant of a right one.
     async fn authenticate(&self, token: &str, peer: Option<IpAddr>)
     -> Result<Principal, AuthError>;
 }

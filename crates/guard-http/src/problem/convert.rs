@@ -2,8 +2,8 @@
 
 use guard_app::ports::{AuthError, StorageError};
 use guard_app::{
-    CallbackError, CommitError, IntakeError, KeyError, OperateError, PreviewError, QueryError,
-    RehearseError,
+    CallbackError, CommitError, ExportError, IntakeError, KeyError, OperateError, PreviewError,
+    QueryError, RehearseError, TenantError,
 };
 use guard_domain::{EventError, FieldError};
 use http::StatusCode;
@@ -94,6 +94,26 @@ impl From<AuthError> for Problem {
                 Self::too_many("too-many-failed-logins", detail, seconds)
             }
             AuthError::Unavailable(error) => error.into(),
+            AuthError::TenantDisabled(_) => {
+                let detail = format!("{error}; an administrator of tenant `default` can enable it");
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    "tenant-disabled",
+                    "Tenant disabled",
+                    detail,
+                )
+            }
+            AuthError::UnknownTenant(_) => {
+                let detail = format!(
+                    "{error}; an administrator of tenant `default` can create it: POST /v1/tenants"
+                );
+                Self::new(
+                    StatusCode::FORBIDDEN,
+                    "unknown-tenant",
+                    "Unknown tenant",
+                    detail,
+                )
+            }
         }
     }
 }
@@ -106,6 +126,40 @@ impl From<KeyError> for Problem {
             KeyError::NotFound => Self::not_found(error.to_string()),
             KeyError::Query(error) => error.into(),
             KeyError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<TenantError> for Problem {
+    fn from(error: TenantError) -> Self {
+        match error {
+            TenantError::Invalid(errors) => Self::invalid(errors),
+            TenantError::NotYours => Self::forbidden(error.to_string()),
+            TenantError::NotFound => Self::not_found(error.to_string()),
+            TenantError::Exists(_) | TenantError::IsDefault => Self::conflict(error.to_string()),
+            TenantError::Query(error) => error.into(),
+            TenantError::Storage(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Part => Self::invalid_field("", error.to_string()),
+            ExportError::OtherTenant => Self::forbidden(error.to_string()),
+            ExportError::UnknownTenant => Self::not_found(error.to_string()),
+            ExportError::Busy => {
+                Self::unavailable("overloaded", format!("{error}; try again later"), 30)
+            }
+            ExportError::Storage(error) => error.into(),
+            ExportError::Text(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the audit trail cannot be written out"
+                );
+                Self::internal()
+            }
         }
     }
 }
@@ -172,6 +226,7 @@ impl From<PreviewError> for Problem {
     fn from(error: PreviewError) -> Self {
         match error {
             PreviewError::Event(error) => Self::invalid_field("/event", error.to_string()),
+            PreviewError::Busy => Self::unavailable("overloaded", error.to_string(), 1),
             PreviewError::Rules(error) => Self::invalid(error.diagnostics.iter().map(|wrong| {
                 let rule = wrong.rule.as_deref().map(|id| format!("rule `{id}`: "));
                 FieldError::new(

@@ -1,5 +1,7 @@
 //! The audit trail.
 
+mod export;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -25,7 +27,9 @@ const NDJSON: &str = "application/x-ndjson";
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("next-cursor");
 
 pub(crate) fn router() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list_audit))
+    OpenApiRouter::new()
+        .routes(routes!(list_audit))
+        .routes(routes!(export::export_audit))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -169,7 +169,15 @@ async fn evaluate(
     });
     // Compiling somebody's rules may take a while: intakes must not wait for it.
     let (manager, tenant) = (api.rules.clone(), caller.principal.tenant);
-    let preview = spawn_blocking(move || manager.preview(&tenant, &event, rules.as_deref()));
+    let turn = match &rules {
+        Some(_) => Some(manager.preview_turn().await?),
+        None => None,
+    };
+    let preview = spawn_blocking(move || {
+        // Whoever asked may be gone: the turn ends with the work.
+        let _turn = turn;
+        manager.preview(&tenant, &event, rules.as_deref())
+    });
     let preview = preview.await.map_err(|_| Problem::internal())??;
     Ok(Json(preview.into()))
 }

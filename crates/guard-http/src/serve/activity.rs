@@ -4,8 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
+use axum::response::Response;
+use http_body_util::BodyExt;
 use tokio::time::Instant;
 
+/// The longest body that is sent at once, in bytes.
+const SHORT: u64 = 64 * 1024;
 /// No request is on its way in.
 const NONE: u64 = u64::MAX;
 
@@ -96,6 +101,24 @@ impl Activity {
     }
 }
 
+impl Answering {
+    /// Ends the answering, but for a body that may be long: as long as the client takes pieces of it, the connection is not
+    /// idle.
+    pub(super) fn but_for_the_body(self, response: Response) -> Response {
+        let size = response.body().size_hint().exact();
+        if size.is_some_and(|size| size <= SHORT) {
+            return response;
+        }
+        let activity = self.0.clone();
+        response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                activity.idle_since.store(activity.now(), Ordering::Relaxed);
+                frame
+            }))
+        })
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
         let activity = &self.0;
@@ -150,6 +173,23 @@ mod tests {
         activity.received();
         assert_eq!(standing(&activity), Standing::Fine(HEADERS));
         drop(answering);
+        pass(74).await;
+        assert_eq!(standing(&activity), Standing::Fine(Duration::from_secs(1)));
+        pass(1).await;
+        assert_eq!(standing(&activity), Standing::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_a_long_answer_piece_by_piece_is_not_idle_and_who_takes_none_is() {
+        let activity = Arc::new(Activity::new());
+        // How long it is is not said.
+        let pieces = Body::from("a piece").map_frame(|frame| frame);
+        let response = activity
+            .request(true)
+            .but_for_the_body(Response::new(Body::new(pieces)));
+        pass(60).await;
+        let mut body = response.into_body();
+        assert!(body.frame().await.is_some());
         pass(74).await;
         assert_eq!(standing(&activity), Standing::Fine(Duration::from_secs(1)));
         pass(1).await;

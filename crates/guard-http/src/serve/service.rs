@@ -40,8 +40,8 @@ impl ConnectionService {
         let multiplexed = request.version() == Version::HTTP_2;
         let answering = self.activity.request(multiplexed);
         request.extensions_mut().insert(self.peer);
-        let Ok(mut response) = self.router.clone().oneshot(request.map(Body::new)).await;
-        drop(answering);
+        let Ok(response) = self.router.clone().oneshot(request.map(Body::new)).await;
+        let mut response = answering.but_for_the_body(response);
         if self.encrypted {
             let headers = response.headers_mut();
             headers.insert(STRICT_TRANSPORT_SECURITY, STRICT);

@@ -2,7 +2,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
-use guard_app::ports::{Actor, ApiKey, FreshKey, KeyMaker, KeyUse, Scope, StorageError};
+use guard_app::ports::{
+    Actor, AllTenants, ApiKey, FreshKey, KeyMaker, KeyUse, Scope, StorageError, Tenant,
+    TenantLimits, Tenants,
+};
 use guard_domain::TenantId;
 use guard_testkit::{FakeClock, SeededRandom};
 use secrecy::{ExposeSecret, SecretString};
@@ -56,6 +59,55 @@ impl ApiKeys for Keys {
     }
 }
 
+/// Tenants that nobody asks about.
+struct NoTenants;
+
+#[async_trait]
+impl Tenants for NoTenants {
+    async fn create_tenant(&self, _: &Tenant, _: &Actor) -> Result<Option<Tenant>, StorageError> {
+        unreachable!()
+    }
+
+    async fn read_tenant(&self, _: &TenantId) -> Result<Option<Tenant>, StorageError> {
+        unreachable!()
+    }
+
+    async fn list_tenants(&self, _: &str, _: u32) -> Result<Vec<Tenant>, StorageError> {
+        unreachable!()
+    }
+
+    async fn limit_tenant(
+        &self,
+        _: &TenantId,
+        _: &TenantLimits,
+        _: &Actor,
+    ) -> Result<Option<Tenant>, StorageError> {
+        unreachable!()
+    }
+
+    async fn disable_tenant(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: &Actor,
+    ) -> Result<Option<Tenant>, StorageError> {
+        unreachable!()
+    }
+
+    async fn enable_tenant(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: &Actor,
+    ) -> Result<Option<Tenant>, StorageError> {
+        unreachable!()
+    }
+
+    async fn tenants_since(&self, _: u64) -> Result<Option<AllTenants>, StorageError> {
+        unreachable!()
+    }
+}
+
 struct World {
     keys: Arc<Keys>,
     clock: Arc<FakeClock>,
@@ -66,8 +118,16 @@ impl World {
     fn new(static_keys: Vec<StaticKey>) -> Self {
         let (keys, clock) = (Arc::new(Keys::default()), Arc::new(FakeClock::new()));
         let random = SeededRandom::default();
-        let authenticator =
-            BearerAuthenticator::new(static_keys, keys.clone(), None, clock.clone(), &random);
+        // Nothing has been read into it: the tenants of keys are not looked for.
+        let book = Arc::new(TenantBook::new(Arc::new(NoTenants)));
+        let authenticator = BearerAuthenticator::new(
+            static_keys,
+            keys.clone(),
+            None,
+            book,
+            clock.clone(),
+            &random,
+        );
         Self {
             keys,
             clock,

@@ -18,6 +18,8 @@ const TEST_KEYS: [&str; 6] = [
 const GROUP_KEYS: [&str; 3] = ["all", "any", "not"];
 /// How deep conditions may nest.
 const MAX_NESTING: usize = 16;
+/// How many conditions a rule has at most, groups and what is in them included: they are compared with each other.
+const MAX_CONDITIONS: usize = 256;
 
 impl Reader<'_> {
     /// A list of conditions; what is wrong is noted and left out.
@@ -29,6 +31,9 @@ impl Reader<'_> {
             );
             return Vec::new();
         }
+        if depth == 0 {
+            self.conditions = 0;
+        }
         let nodes = self.list(node, what);
         nodes
             .iter()
@@ -37,6 +42,16 @@ impl Reader<'_> {
     }
 
     fn condition(&mut self, node: &Node, depth: usize) -> Option<Condition> {
+        self.conditions += 1;
+        if self.conditions > MAX_CONDITIONS {
+            if self.conditions == MAX_CONDITIONS + 1 {
+                let detail = format!(
+                    "a rule has at most {MAX_CONDITIONS} conditions; `in` takes any number of values, or make several rules"
+                );
+                self.refuse(node.place, detail);
+            }
+            return None;
+        }
         if let NodeValue::Map(members) = &node.value
             && let Some(group) = members
                 .iter()

@@ -14,6 +14,8 @@ const FILE_KEYS: [&str; 2] = ["rules", "tests"];
 pub(crate) struct Reader<'a> {
     file: &'a str,
     rule: Option<String>,
+    /// How many conditions of the rule have been read.
+    pub(crate) conditions: usize,
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
@@ -22,6 +24,7 @@ impl<'a> Reader<'a> {
         Self {
             file,
             rule: None,
+            conditions: 0,
             diagnostics: Vec::new(),
         }
     }

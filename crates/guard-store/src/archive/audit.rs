@@ -42,7 +42,7 @@ impl Store {
             ),
             _ => select_audit!("", "$5 IS NULL AND $6 IS NULL"),
         };
-        let mut session = self.database.reader().await?;
+        let mut session = self.database.reader_for(tenant).await?;
         let rows = paged(
             &mut session,
             statement,
@@ -66,7 +66,7 @@ impl Store {
         position: &AuditPosition,
         limit: u32,
     ) -> Result<(Vec<AuditRecord>, AuditPosition), StorageError> {
-        let mut connection = self.database.reader().await?;
+        let mut connection = self.database.reader_for(tenant).await?;
         let chains =
             connection.query(
             // A loose scan: one step in the index for each chain.

@@ -17,7 +17,7 @@ impl AuditLog for Store {
         actor: &Actor,
         act: &Act,
     ) -> Result<(), StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         let record = Record {
             tenant,

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
+use guard_domain::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
-use sqlx::{Executor, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::unavailable;
+use crate::row_security;
 use crate::store::LANES;
 
 /// The part of the time of a transaction that a connection may take for its first answer before it is given up.
@@ -23,6 +25,8 @@ pub(crate) struct PgDatabase {
     pub(crate) timeout: Duration,
     /// A pooler in transaction mode is between: statements are not prepared, and each is in a transaction.
     pub(crate) pooled: bool,
+    /// Callers are held by row-level security.
+    pub(crate) rows: bool,
     /// The connections of [`PgDatabase::begin_single`], while nobody uses them.
     pub(crate) kept: Arc<Kept>,
 }
@@ -54,13 +58,31 @@ impl PgDatabase {
         if self.pooled {
             return self.begin().await;
         }
-        self.open("SELECT 1").await
+        self.open(Opening::Question).await
     }
 
     pub(super) async fn begin(&self) -> Result<PgSession, StorageError> {
-        let mut session = self.open("BEGIN").await?;
-        session.stage = Stage::InTransaction;
-        Ok(session)
+        self.open(Opening::Transaction).await
+    }
+
+    pub(super) async fn begin_for(&self, tenant: &TenantId) -> Result<PgSession, StorageError> {
+        if !self.rows {
+            return self.begin().await;
+        }
+        self.open(Opening::AsCaller(&row_security::begin_statement(
+            tenant, true,
+        )))
+        .await
+    }
+
+    pub(super) async fn reader_for(&self, tenant: &TenantId) -> Result<PgSession, StorageError> {
+        if !self.rows {
+            return self.reader().await;
+        }
+        self.open(Opening::AsCaller(&row_security::begin_statement(
+            tenant, false,
+        )))
+        .await
     }
 
     /// A connection for one statement that is a transaction of its own: always one of the same few, which is not asked first if
@@ -75,7 +97,7 @@ impl PgDatabase {
             }
             stale => {
                 drop(stale);
-                self.open("SELECT 1").await?
+                self.open(Opening::Question).await?
             }
         };
         session.keeper = Some(self.kept.clone());
@@ -93,7 +115,7 @@ impl PgDatabase {
     /// A connection on which a first statement has gone through: others, which the server has cut meanwhile, are thrown away.
     ///
     /// One that gives no answer may have died in silence, and those that wait in the pool with it: the next one is fresh.
-    async fn open(&self, first: &'static str) -> Result<PgSession, StorageError> {
+    async fn open(&self, opening: Opening<'_>) -> Result<PgSession, StorageError> {
         let deadline = Instant::now() + self.timeout;
         let mut silent = false;
         loop {
@@ -102,7 +124,7 @@ impl PgDatabase {
             if !silent {
                 session.deadline = patience.min(deadline);
             }
-            match session.run(first).await {
+            match session.begin(opening).await {
                 Ok(()) => {
                     session.deadline = deadline;
                     return Ok(session);
@@ -143,6 +165,16 @@ impl PgDatabase {
             keeper: None,
         }
     }
+}
+
+/// What is done first on a connection.
+#[derive(Clone, Copy)]
+enum Opening<'a> {
+    /// To ask whether it is still there.
+    Question,
+    Transaction,
+    /// Statements that begin a transaction, as another role.
+    AsCaller(&'a str),
 }
 
 /// What a connection is in.
@@ -205,6 +237,25 @@ impl PgSession {
             };
         }
         done.map_err(unavailable)
+    }
+
+    async fn begin(&mut self, opening: Opening<'_>) -> Result<(), StorageError> {
+        match opening {
+            Opening::Question => self.run("SELECT 1").await,
+            Opening::Transaction => {
+                self.run("BEGIN").await?;
+                self.stage = Stage::InTransaction;
+                Ok(())
+            }
+            Opening::AsCaller(statements) => {
+                // Where a later one is refused, the first has begun a transaction.
+                self.stage = Stage::InTransaction;
+                let (connection, deadline) = self.begin_statement()?;
+                let run = sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection);
+                let done = timeout_at(deadline, run).await;
+                self.end_statement(done).map(drop)
+            }
+        }
     }
 
     /// Runs a statement that has neither parameters nor rows.

@@ -82,7 +82,7 @@ impl Store {
         id: ExecutionId,
         actor: &Actor,
     ) -> Result<CancelOutcome, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return transaction.give_up(CancelOutcome::NotFound).await;
@@ -125,7 +125,7 @@ impl Store {
         deadline: TimeDelta,
         actor: &Actor,
     ) -> Result<OrderOutcome, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return transaction.give_up(OrderOutcome::NotFound).await;

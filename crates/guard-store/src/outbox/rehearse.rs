@@ -17,7 +17,7 @@ impl Store {
         rehearsal: &Rehearsal,
         actor: &Actor,
     ) -> Result<Execution, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let mut chain = self.chain().await;
         let now = self.clock.now();
         let id = ExecutionId::new(now, random_tail(self.random.as_ref()));

@@ -118,7 +118,7 @@ impl Store {
         n8n_execution_id: &str,
         confirm_within: &ConfirmTimes,
     ) -> Result<StartOutcome, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let now = self.clock.now();
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return transaction.give_up(StartOutcome::NotFound).await;
@@ -171,7 +171,7 @@ impl Store {
         id: ExecutionId,
         result: &WorkflowResult,
     ) -> Result<FinishOutcome, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_for(tenant).await?;
         let now = self.clock.now();
         let Some(row) = lock_row(&mut transaction, tenant, id).await? else {
             return transaction.give_up(FinishOutcome::NotFound).await;

@@ -10,6 +10,7 @@
 mod instances;
 mod notifications;
 mod retention;
+mod row_security;
 mod server;
 
 use std::sync::Arc;

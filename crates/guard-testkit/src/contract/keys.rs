@@ -8,7 +8,7 @@ use super::{Storage, World, default_tenant};
 use crate::tenant;
 
 impl<S: Storage + 'static> World<S> {
-    fn key(&self, id: &str, tenant: &TenantId) -> ApiKey {
+    pub(super) fn key(&self, id: &str, tenant: &TenantId) -> ApiKey {
         ApiKey {
             id: id.to_owned(),
             tenant: tenant.clone(),
@@ -23,7 +23,7 @@ impl<S: Storage + 'static> World<S> {
     }
 
     /// What was done, by whom and to what, oldest first.
-    async fn acts(&self, tenant: &TenantId) -> Vec<(String, String, String)> {
+    pub(super) async fn acts(&self, tenant: &TenantId) -> Vec<(String, String, String)> {
         let (records, _) = self
             .store
             .audit_after(tenant, &Default::default(), 100)
@@ -36,14 +36,14 @@ impl<S: Storage + 'static> World<S> {
     }
 }
 
-fn operator() -> Actor {
+pub(super) fn operator() -> Actor {
     Actor {
         subject: "key:operator".to_owned(),
         request_id: Some("request-1".to_owned()),
     }
 }
 
-fn act(action: &str, target: &str) -> (String, String, String) {
+pub(super) fn act(action: &str, target: &str) -> (String, String, String) {
     (action.into(), "key:operator".into(), target.into())
 }
 

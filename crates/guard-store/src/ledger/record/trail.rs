@@ -6,14 +6,14 @@ use super::{Batch, Entry};
 use crate::audit::{Head, Link, Place};
 use crate::database::{Cell, Insert, Session, insert};
 use crate::ledger::assumed::Assumed;
+use crate::planted_fault::{PlantedFault::Unguarded, is_planted};
 use crate::row::micros;
 
 /// A link, unless something of what `$7` holds, see [`Assumed::to_json`], does not hold any more.
-macro_rules! insert_link {
+macro_rules! link {
     ($elements:literal) => {
         concat!(
-            "INSERT INTO audit_links (chain, link, previous, hash, records, created_at)
-             SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (
+            "SELECT $1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at WHERE NOT EXISTS (
                  SELECT 1 FROM ",
             $elements,
             " a LEFT JOIN control c ON c.tenant = a.value ->> 0
@@ -23,7 +23,17 @@ macro_rules! insert_link {
     };
 }
 
+macro_rules! insert_link {
+    ($elements:literal) => {
+        concat!(
+            "INSERT INTO audit_links (chain, link, previous, hash, records, created_at) ",
+            link!($elements)
+        )
+    };
+}
+
 const INSERT_LINK: &str = insert_link!("json_each($7)");
+const NO_LINK: &str = link!("json_each($7)");
 
 static INSERT_EVENTS: Insert = insert!(
     "events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)",
@@ -33,10 +43,12 @@ static INSERT_EVENTS: Insert = insert!(
 );
 
 /// Everything in one statement, which writes nothing if there is no link.
-const INSERT_RECORD: &str = concat!(
+macro_rules! insert_record {
+    ($link:expr) => {
+        concat!(
     "WITH link AS (",
-    insert_link!("jsonb_array_elements($7::jsonb)"),
-    "    RETURNING chain, link, created_at
+    $link,
+    "
      ), record AS MATERIALIZED (
          SELECT * FROM UNNEST($8::text[], $9::uuid[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[],
              $15::text[], $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[], $22::bigint[],
@@ -53,7 +65,15 @@ const INSERT_RECORD: &str = concat!(
      SELECT l.chain, l.link, l.created_at, r.tenant, r.event_id, r.place - 1, 'decision', r.actor, r.request_id, r.event_id,
          r.event_sha256, r.decision, r.rule_id, r.rule_version, r.revision, r.execution_id, r.message, r.shadows, r.hash
      FROM link l, record r"
-);
+        )
+    };
+}
+
+const INSERT_RECORD: &str = insert_record!(concat!(
+    insert_link!("jsonb_array_elements($7::jsonb)"),
+    " RETURNING chain, link, created_at"
+));
+const INSERT_WITHOUT_LINK: &str = insert_record!(link!("jsonb_array_elements($7::jsonb)"));
 
 impl Batch<'_> {
     /// Writes the record at its place; `None` if something was assumed that does not hold, and nothing was written.
@@ -112,7 +132,12 @@ impl Batch<'_> {
                 ]
             })
             .collect();
-        let query = link.bind(session.query(INSERT_RECORD));
+        let statement = if is_planted(Unguarded) {
+            INSERT_WITHOUT_LINK
+        } else {
+            INSERT_RECORD
+        };
+        let query = link.bind(session.query(statement));
         let query = query.bind(assumed.to_json()).bind_columns(&rows);
         Ok(query.execute().await? > 0)
     }
@@ -124,10 +149,14 @@ impl Batch<'_> {
         place: Place,
         assumed: &Assumed,
     ) -> Result<bool, StorageError> {
-        let query = link
-            .bind(session.query(INSERT_LINK))
-            .bind(assumed.to_json());
-        if query.execute().await? == 0 {
+        let written = if is_planted(Unguarded) {
+            let query = link.bind(session.query(NO_LINK)).bind(assumed.to_json());
+            query.fetch_optional().await?.is_some()
+        } else {
+            let query = link.bind(session.query(INSERT_LINK));
+            query.bind(assumed.to_json()).execute().await? > 0
+        };
+        if !written {
             return Ok(false);
         }
         let rows: Vec<_> = self.entries.iter().map(event_cells).collect();

@@ -2,9 +2,11 @@
 //!
 //! The mapping is in docs/audit.md. Source: <https://schema.ocsf.io/1.4.0/classes/api_activity>.
 
-use guard_audit::{Link, LinkRecord, hex};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+use crate::export::{Link, LinkRecord};
+use crate::hash::hex;
 
 /// The version of the schema.
 const VERSION: &str = "1.4.0";
@@ -14,7 +16,7 @@ const CLASS: u32 = 6003;
 const OTHER: u32 = 99;
 
 /// A record as an event.
-pub(super) fn event(
+pub(crate) fn event(
     text: &RawValue,
     link: &Link,
     record: &LinkRecord,
