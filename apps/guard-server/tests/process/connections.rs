@@ -200,9 +200,11 @@ fn frame(frame_type: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&head, payload].concat()
 }
 
-/// `GET /`, by the static table of HPACK (RFC 7541, A).
-fn get(stream: u8) -> Vec<u8> {
-    frame(HEADERS, stream, &[0x82, 0x84, 0x86, 0x41, 1, b'x'])
+/// `GET` of a path, by the static table of HPACK (RFC 7541, A).
+fn get(stream: u8, path: &str) -> Vec<u8> {
+    let length = u8::try_from(path.len()).unwrap();
+    let fields = [&[0x82, 0x86, 0x41, 1, b'x', 0x04, length], path.as_bytes()];
+    frame(HEADERS, stream, &fields.concat())
 }
 
 /// The types of the frames that come until one of a type has come.
@@ -232,7 +234,7 @@ async fn a_connection_of_http_2_is_sent_away_when_it_is_idle_and_when_the_server
     let mut idle = connect(&server).await;
     let begin = [PREFACE, &frame(SETTINGS, 0, &[])].concat();
     idle.write_all(&begin).await.unwrap();
-    idle.write_all(&get(1)).await.unwrap();
+    idle.write_all(&get(1, "/")).await.unwrap();
     frames_until(&mut idle, HEADERS).await;
     let begun = Instant::now();
     frames_until(&mut idle, GOAWAY).await;
@@ -241,12 +243,12 @@ async fn a_connection_of_http_2_is_sent_away_when_it_is_idle_and_when_the_server
 
     let mut kept = connect(&server).await;
     kept.write_all(&begin).await.unwrap();
-    kept.write_all(&get(1)).await.unwrap();
+    kept.write_all(&get(1, "/")).await.unwrap();
     frames_until(&mut kept, HEADERS).await;
     server.signal("TERM");
     tokio::time::sleep(Duration::from_millis(300)).await;
     let begun = Instant::now();
-    kept.write_all(&get(3)).await.unwrap();
+    kept.write_all(&get(3, "/")).await.unwrap();
     // That no further request is taken may be said before the answer is.
     let types = frames_until(&mut kept, GOAWAY).await;
     if !types.contains(&HEADERS) {
@@ -268,12 +270,13 @@ async fn an_answer_on_http_2_that_may_not_be_sent_holds_no_connection() {
             ("NEURAL_GUARD__SERVER__WRITE_TIMEOUT", "300ms"),
         ],
     );
-    let mut deaf = connect(&server).await;
     // SETTINGS_INITIAL_WINDOW_SIZE of 0: no byte of a body may be sent.
     let no_window = frame(SETTINGS, 0, &[0, 4, 0, 0, 0, 0]);
-    deaf.write_all(&[PREFACE, &no_window, &get(1)].concat())
-        .await
-        .unwrap();
-    frames_until(&mut deaf, GOAWAY).await;
-    rest(&mut deaf).await;
+    for path in ["/nowhere", "/openapi.json"] {
+        let mut deaf = connect(&server).await;
+        let request = [PREFACE, &no_window, &get(1, path)].concat();
+        deaf.write_all(&request).await.unwrap();
+        frames_until(&mut deaf, GOAWAY).await;
+        rest(&mut deaf).await;
+    }
 }
