@@ -114,7 +114,10 @@ async fn slow_headers_cannot_hold_every_place_for_long() {
 async fn silent_connections_are_cut_off() {
     let place = Place::sqlite();
     let timeout = format!("{}s", HEADER_TIMEOUT.as_secs());
-    let server = place.start(&[("NEURAL_GUARD__SERVER__HEADER_TIMEOUT", &timeout)]);
+    let server = place.start(&[
+        ("NEURAL_GUARD__SERVER__HEADER_TIMEOUT", &timeout),
+        ("NEURAL_GUARD__SERVER__IDLE_TIMEOUT", &timeout),
+    ]);
     for first in [
         &b""[..],
         b"GET /health/live HTTP/1.1\r\nhost: guard\r\n\r\n",
