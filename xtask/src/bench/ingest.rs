@@ -19,6 +19,10 @@ pub(crate) struct Ingest {
     /// Compare instead the closed loop with authentication, rate limits and the audit chain with that without any of them
     #[arg(long, conflicts_with = "filled")]
     guards: bool,
+    /// Offer instead twice what the server can take for so many seconds, and fail if it answers anything but 200, 429 and 503,
+    /// needs more than 200 MB, loses an event or is slower five seconds later
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["filled", "guards"])]
+    flood: Option<u32>,
     /// Measure only one database
     #[arg(long, value_parser = ["sqlite", "postgresql"])]
     database: Option<String>,
@@ -31,11 +35,13 @@ pub(crate) fn run(options: &Ingest) -> anyhow::Result<()> {
     let (_server, url) = ci::postgres(Durability::Full)?;
     let (closed, open) = (options.closed.to_string(), options.open.to_string());
     let filled = options.filled.unwrap_or(0).to_string();
+    let flood = options.flood.unwrap_or(0).to_string();
     let environment = [
         (postgres_server::VARIABLE, url.as_str()),
         ("GUARD_BENCH_CLOSED_SECONDS", closed.as_str()),
         ("GUARD_BENCH_OPEN_SECONDS", open.as_str()),
         ("GUARD_BENCH_FILLED", filled.as_str()),
+        ("GUARD_BENCH_FLOOD", flood.as_str()),
         ("GUARD_BENCH_GUARDS", if options.guards { "1" } else { "" }),
         (
             "GUARD_BENCH_DATABASE",

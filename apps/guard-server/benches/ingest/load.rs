@@ -4,6 +4,7 @@
 //! event, and measures from that moment, however late the event could be sent: what waits for a slow answer is counted too
 //! (Tene, "How NOT to Measure Latency", 2013).
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +18,8 @@ use tokio::time::{Instant, sleep_until};
 use super::stand_in::micros_now;
 use super::subject::API_KEY;
 
-/// Connections of the open loop.
-const OPEN_CONNECTIONS: u32 = 256;
+/// Connections of an open loop.
+pub(crate) const OPEN_CONNECTIONS: u32 = 256;
 
 /// Events for a server.
 #[derive(Clone)]
@@ -28,26 +29,34 @@ pub(crate) struct Load {
     sent: Arc<AtomicU64>,
 }
 
+/// How often something else than 200 was answered, and whether the answer said when to try again; status 0 is a connection that
+/// broke.
+pub(crate) type Refused = BTreeMap<(u16, bool), usize>;
+
 /// What came of a load.
 pub(crate) struct Outcome {
     /// In ascending order.
     latencies: Vec<Duration>,
-    pub(crate) errors: usize,
+    pub(crate) refused: Refused,
     pub(crate) elapsed: Duration,
 }
 
 impl Outcome {
-    pub(crate) fn of(mut latencies: Vec<Duration>, errors: usize, elapsed: Duration) -> Self {
+    pub(crate) fn of(mut latencies: Vec<Duration>, refused: Refused, elapsed: Duration) -> Self {
         latencies.sort_unstable();
         Self {
             latencies,
-            errors,
+            refused,
             elapsed,
         }
     }
 
     pub(crate) const fn count(&self) -> usize {
         self.latencies.len()
+    }
+
+    pub(crate) fn errors(&self) -> usize {
+        self.refused.values().sum()
     }
 
     pub(crate) fn rate(&self) -> f64 {
@@ -84,32 +93,31 @@ impl Load {
             let load = self.clone();
             tasks.spawn(async move {
                 let mut connection = Connection::open(load.address).await;
-                let (mut latencies, mut errors) = (Vec::new(), 0);
+                let (mut latencies, mut refused) = (Vec::new(), Refused::new());
                 while Instant::now() < end {
                     let sent = Instant::now();
-                    if connection.post(&load.event()).await {
-                        latencies.push(sent.elapsed());
-                    } else {
-                        errors += 1;
+                    match connection.post(&load.event()).await {
+                        (200, _) => latencies.push(sent.elapsed()),
+                        other => *refused.entry(other).or_default() += 1,
                     }
                 }
-                (latencies, errors)
+                (latencies, refused)
             });
         }
         Self::gather(tasks, begun).await
     }
 
-    /// So many events a second, whether or not the server keeps up.
-    pub(crate) async fn open(&self, rate: u32, length: Duration) -> Outcome {
+    /// So many events a second over so many connections, whether or not the server keeps up.
+    pub(crate) async fn open(&self, rate: u32, connections: u32, length: Duration) -> Outcome {
         let begun = Instant::now() + Duration::from_millis(100);
         let mut tasks = JoinSet::new();
-        let each = Duration::from_secs(1) * OPEN_CONNECTIONS / rate;
-        for place in 0..OPEN_CONNECTIONS {
+        let each = Duration::from_secs(1) * connections / rate;
+        for place in 0..connections {
             let load = self.clone();
-            let mut due = begun + each * place / OPEN_CONNECTIONS;
+            let mut due = begun + each * place / connections;
             tasks.spawn(async move {
                 let mut connection = Connection::open(load.address).await;
-                let (mut latencies, mut errors) = (Vec::new(), 0);
+                let (mut latencies, mut refused) = (Vec::new(), Refused::new());
                 while due < begun + length {
                     // A timer that wakes late is the generator's doing; a connection that is not free in time is the
                     // server's.
@@ -119,28 +127,29 @@ impl Load {
                     } else {
                         due
                     };
-                    if connection.post(&load.event()).await {
-                        latencies.push(from.elapsed());
-                    } else {
-                        errors += 1;
+                    match connection.post(&load.event()).await {
+                        (200, _) => latencies.push(from.elapsed()),
+                        other => *refused.entry(other).or_default() += 1,
                     }
                     due += each;
                 }
-                (latencies, errors)
+                (latencies, refused)
             });
         }
         Self::gather(tasks, begun).await
     }
 
-    async fn gather(tasks: JoinSet<(Vec<Duration>, usize)>, begun: Instant) -> Outcome {
+    async fn gather(tasks: JoinSet<(Vec<Duration>, Refused)>, begun: Instant) -> Outcome {
         let done = tasks.join_all().await;
         let elapsed = begun.elapsed();
-        let errors = done.iter().map(|(_, errors)| errors).sum();
-        let latencies = done
-            .into_iter()
-            .flat_map(|(latencies, _)| latencies)
-            .collect();
-        Outcome::of(latencies, errors, elapsed)
+        let (mut latencies, mut refused) = (Vec::new(), Refused::new());
+        for (more, others) in done {
+            latencies.extend(more);
+            for (answer, count) in others {
+                *refused.entry(answer).or_default() += count;
+            }
+        }
+        Outcome::of(latencies, refused, elapsed)
     }
 
     /// An event of 430 bytes or so, of now.
@@ -161,6 +170,7 @@ impl Load {
 }
 
 struct Connection {
+    address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
 }
@@ -170,39 +180,53 @@ impl Connection {
         let stream = TcpStream::connect(address).await.expect("a connection");
         stream.set_nodelay(true).expect("no delay");
         Self {
+            address,
             stream,
             buffer: Vec::with_capacity(4096),
         }
     }
 
-    /// Posts an event; whether it was answered with 200.
-    async fn post(&mut self, event: &str) -> bool {
+    /// Posts an event; gives the status, and whether the answer says when to try again. A connection that broke is made anew.
+    async fn post(&mut self, event: &str) -> (u16, bool) {
+        match self.exchange(event).await {
+            Some(answer) => answer,
+            None => {
+                *self = Self::open(self.address).await;
+                (0, false)
+            }
+        }
+    }
+
+    async fn exchange(&mut self, event: &str) -> Option<(u16, bool)> {
         let request = format!(
             "POST /events HTTP/1.1\r\nhost: guard\r\nauthorization: Bearer {API_KEY}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{event}",
             event.len()
         );
-        if self.stream.write_all(request.as_bytes()).await.is_err() {
-            return false;
-        }
+        self.stream.write_all(request.as_bytes()).await.ok()?;
         self.buffer.clear();
         loop {
             match self.stream.read_buf(&mut self.buffer).await {
                 Ok(1..) => {}
-                _ => return false,
+                _ => return None,
             }
-            if let Some(good) = answer(&self.buffer) {
-                return good;
+            let answer = answer(&self.buffer);
+            if answer.is_some() {
+                return answer;
             }
         }
     }
 }
 
-/// Whether a whole answer says 200; nothing as long as it is not whole. What it costs to look is not the server's.
-fn answer(buffer: &[u8]) -> Option<bool> {
+/// The status of a whole answer, and whether it says when to try again; nothing as long as it is not whole. What it costs to look is not the server's.
+fn answer(buffer: &[u8]) -> Option<(u16, bool)> {
     const LENGTH: &str = "\r\ncontent-length: ";
     let text = std::str::from_utf8(buffer).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let length = head.split_once(LENGTH).map_or("0", |(_, rest)| rest);
     let length: usize = length.split('\r').next()?.parse().ok()?;
-    (body.len() >= length).then(|| head.starts_with("HTTP/1.1 200"))
+    if body.len() < length {
+        return None;
+    }
+    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    Some((status, status != 200 && head.contains("\r\nretry-after: ")))
 }

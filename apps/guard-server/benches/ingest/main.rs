@@ -16,6 +16,7 @@
 )]
 
 mod filled;
+mod flood;
 mod floor;
 mod guards;
 mod load;
@@ -26,7 +27,7 @@ mod subject;
 use std::time::Duration;
 
 use guard_testkit::TestDatabase;
-use load::{Load, Outcome};
+use load::{Load, OPEN_CONNECTIONS, Outcome};
 use stand_in::StandIn;
 use subject::Subject;
 
@@ -56,6 +57,7 @@ fn main() {
         closed: seconds("GUARD_BENCH_CLOSED_SECONDS", 10),
         open: seconds("GUARD_BENCH_OPEN_SECONDS", 20),
         filled: filled.and_then(|text| text.parse().ok()).unwrap_or(0),
+        flood: seconds("GUARD_BENCH_FLOOD", 0),
         guards: std::env::var("GUARD_BENCH_GUARDS").is_ok_and(|text| text == "1"),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -67,6 +69,8 @@ struct Plan {
     open: Duration,
     /// How many events there are already when a database that has been in use is measured; 0 for not at all.
     filled: u64,
+    /// How long a flood lasts, where the server is held under one; zero for not at all.
+    flood: Duration,
     /// Whether authentication, limits and the audit chain are measured against none of them.
     guards: bool,
 }
@@ -80,6 +84,10 @@ impl Plan {
         let only = std::env::var("GUARD_BENCH_DATABASE").unwrap_or_default();
         for postgres in [false, true] {
             if !only.is_empty() && !name(postgres).eq_ignore_ascii_case(&only) {
+                continue;
+            }
+            if !self.flood.is_zero() {
+                self.stand_a_flood(postgres).await;
                 continue;
             }
             if self.guards {
@@ -175,7 +183,7 @@ impl Plan {
     async fn open_loop(&self, database: &str, subject: &Subject, rate: u32, triggers_every: u64) {
         let load = Load::new(subject.address(), triggers_every);
         let before = subject.cpu();
-        let outcome = load.open(rate, self.open).await;
+        let outcome = load.open(rate, OPEN_CONNECTIONS, self.open).await;
         let loaded = format!("open loop, {rate}/s");
         print(
             &format!("guard on {database}"),
@@ -197,7 +205,7 @@ fn print(name: &str, load: &str, outcome: &Outcome, subject: &Subject, before: D
     println!(
         "| {name} | {load} | {:.0} | {p50:.2} | {p99:.2} | {p999:.2} | {} | {cpu:.2} | {:.0} |",
         outcome.rate(),
-        outcome.errors,
+        outcome.errors(),
         subject.memory()
     );
 }

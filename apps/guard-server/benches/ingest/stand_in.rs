@@ -49,7 +49,8 @@ impl StandIn {
     /// Prints how long it took from an event's moment to its webhook.
     pub(crate) fn print(&self, name: &str) {
         let ages = std::mem::take(&mut *self.ages.lock().expect("no panic"));
-        let outcome = super::load::Outcome::of(ages, 0, Duration::from_secs(1));
+        let outcome =
+            super::load::Outcome::of(ages, super::load::Refused::new(), Duration::from_secs(1));
         let [p50, p99, p999] = outcome.percentiles();
         println!(
             "| {name} | {} webhooks | | {p50:.2} | {p99:.2} | {p999:.2} | | | |",
