@@ -24,10 +24,12 @@ const RECOVERED: f64 = 0.9;
 /// How long the server has for that.
 const RECOVERY: Duration = Duration::from_secs(5);
 
+/// How often the speed is measured before and after: the machine is never the same for long, and the best counts.
+const TRIES: usize = 3;
+
 impl Plan {
-    /// # Panics
-    /// If the server breaks a promise.
-    pub(crate) async fn stand_a_flood(&self, postgres: bool) {
+    /// Gives the promises that the server breaks.
+    pub(crate) async fn stand_a_flood(&self, postgres: bool) -> Vec<String> {
         let n8n = StandIn::start().await;
         let mut broken = Vec::new();
         for (environment, what) in [(&UNLIMITED, "without limits"), (&LIMITED, "with limits")] {
@@ -35,11 +37,9 @@ impl Plan {
             let subject = Subject::guard(&place.url, n8n.address(), environment);
             let load = Load::new(subject.address(), TRIGGERS_EVERY);
             let title = format!("{} {what}", name(postgres));
-            let (before, cpu) = (load.closed(CONNECTIONS, self.closed).await, subject.cpu());
-            print(&title, "closed loop before", &before, &subject, cpu);
+            let before = self.speed(&title, "before", &load, &subject).await;
             // What limits refuse is answered faster: the flood is twice what the server answers.
-            let capacity = (before.count() + before.errors()) as f64 / before.elapsed.as_secs_f64();
-            let rate = (2.0 * capacity) as u32;
+            let rate = (2.0 * before.rate) as u32;
             let cpu = subject.cpu();
             let (flood, memory) = tokio::join!(
                 load.open(rate, FLOOD_CONNECTIONS, self.flood),
@@ -49,12 +49,10 @@ impl Plan {
             print(&title, &offered, &flood, &subject, cpu);
             println!("| {title} | refused: {} | | | | | | | |", refusals(&flood));
             load.closed(CONNECTIONS, RECOVERY).await;
-            let cpu = subject.cpu();
-            let after = load.closed(CONNECTIONS, self.closed).await;
-            print(&title, "closed loop after", &after, &subject, cpu);
+            let after = self.speed(&title, "after", &load, &subject).await;
             let stored = stored(&place.url).await;
-            let good = before.count() + flood.count() + after.count();
-            let speed = answered(&after) / answered(&before);
+            let good = before.good + flood.count() + after.good;
+            let speed = after.rate / before.rate;
             println!(
                 "| {title} | {stored} events stored, {speed:.2} of the speed before | | | | | | | |"
             );
@@ -80,8 +78,33 @@ impl Plan {
                     .map(|(_, what)| format!("{title}: {what}")),
             );
         }
-        assert!(broken.is_empty(), "{}", broken.join("; "));
+        broken
     }
+
+    async fn speed(&self, title: &str, when: &str, load: &Load, subject: &Subject) -> Speed {
+        let mut speed = Speed { rate: 0.0, good: 0 };
+        for _ in 0..TRIES {
+            let cpu = subject.cpu();
+            let outcome = load.closed(CONNECTIONS, self.closed).await;
+            print(
+                title,
+                &format!("closed loop {when}"),
+                &outcome,
+                subject,
+                cpu,
+            );
+            speed.rate = speed.rate.max(answered(&outcome));
+            speed.good += outcome.count();
+        }
+        speed
+    }
+}
+
+struct Speed {
+    /// Answers a second, at best.
+    rate: f64,
+    /// Events that were answered 200.
+    good: usize,
 }
 
 /// Answers of any kind for each second.

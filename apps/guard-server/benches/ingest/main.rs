@@ -82,12 +82,13 @@ impl Plan {
         );
         println!("|---|---|---|---|---|---|---|---|---|");
         let only = std::env::var("GUARD_BENCH_DATABASE").unwrap_or_default();
+        let mut broken = Vec::new();
         for postgres in [false, true] {
             if !only.is_empty() && !name(postgres).eq_ignore_ascii_case(&only) {
                 continue;
             }
             if !self.flood.is_zero() {
-                self.stand_a_flood(postgres).await;
+                broken.extend(self.stand_a_flood(postgres).await);
                 continue;
             }
             if self.guards {
@@ -106,6 +107,7 @@ impl Plan {
                 guard / floor
             );
         }
+        assert!(broken.is_empty(), "{}", broken.join("; "));
     }
 
     /// The closed loop on an empty database and on one that has been in use, in turn.
