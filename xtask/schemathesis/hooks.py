@@ -52,6 +52,10 @@ def before_call(context, case, kwargs):
         elif isinstance(query["after"], str):
             query["after"] = ""
     path = case.operation.path
+    # Only records for others to read may be a part of the trail: what is to be verified is whole.
+    if path == "/v1/audit/export" and isinstance(query, dict) and query.get("format") != "ocsf":
+        query.pop("since", None)
+        query.pop("until", None)
     if path == "/v1/playbooks/{name}/rehearse" and (case.body is None or isinstance(case.body, NotSet)):
         case.body, case.media_type = {}, "application/json"
     # A key that was used for another event is refused, and two keys of one event must be the same.

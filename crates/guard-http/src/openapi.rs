@@ -1,6 +1,6 @@
 //! The OpenAPI document, completed: what holds of every operation of a kind is said here once, and not at each of them.
 
-use guard_app::MAX_PAGE;
+use guard_app::{MAX_NAMED_SOURCES, MAX_PAGE};
 use guard_domain::{DecisionKind, EventTypes, ExecutionState, Severity};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
@@ -33,6 +33,13 @@ pub(crate) fn complete(document: &OpenApi, types: &EventTypes) -> Value {
         set(schemas, "EvaluateBody", "event", json!({"$ref": EVENT}));
         let optional = json!({"oneOf": [{"type": "null"}, {"$ref": EVENT}]});
         set(schemas, "RehearseBody", "event", optional);
+        if let Some(sources) = schemas
+            .get_mut("LimitsBody")
+            .and_then(|it| it.pointer_mut("/properties/sources"))
+        {
+            put(sources, "maxProperties", MAX_NAMED_SOURCES.into());
+            put(sources, "propertyNames", source());
+        }
     }
     document
 }
@@ -155,6 +162,11 @@ fn items(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }
 
+/// The name of a source.
+fn source() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": NO_NUL})
+}
+
 /// What a parameter may be, wherever it is called so.
 fn bounds(path: &str, name: &str) -> Option<Value> {
     let words = |words: Vec<&str>| json!({"type": "string", "enum": words});
@@ -162,7 +174,7 @@ fn bounds(path: &str, name: &str) -> Option<Value> {
     Some(match name {
         "limit" => json!({"type": "integer", "minimum": 1, "maximum": MAX_PAGE}),
         "since" | "until" => json!({"type": "string", "format": "date-time"}),
-        "source" => json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": NO_NUL}),
+        "source" => source(),
         "event_type" => json!({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,62}$"}),
         "decision" => words(DecisionKind::ALL.iter().map(|kind| kind.as_str()).collect()),
         "status" => words(
@@ -173,6 +185,9 @@ fn bounds(path: &str, name: &str) -> Option<Value> {
         ),
         "playbook" | "rule_id" | "tenant" => slug(),
         "cursor" if path == "/v1/rules" => slug(),
+        "cursor" if path == "/v1/tenants" => {
+            json!({"type": "string", "pattern": "^([a-z0-9][a-z0-9-]{0,62})?$"})
+        }
         "cursor" if path == "/v1/keys" => {
             json!({"type": "string", "pattern": "^[A-Za-z0-9]{0,64}$"})
         }

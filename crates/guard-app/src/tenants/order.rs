@@ -10,6 +10,8 @@ use crate::ports::{RateQuota, RateQuotaError, SourceLimit, TenantLimits};
 
 /// How many sources of a tenant may have limits of their own.
 pub const MAX_NAMED_SOURCES: usize = 100;
+/// The largest quota, which fits into the shortest window.
+const MAX_REQUESTS: u32 = 1_000_000;
 /// The longest label, in characters.
 const MAX_LABEL: usize = 100;
 /// The longest reason, in characters.
@@ -33,6 +35,9 @@ impl QuotaOrder {
             let detail = "at least 1; `null` in place of the whole quota is no limit";
             ("requests", detail.to_owned())
         })?;
+        if self.requests > MAX_REQUESTS {
+            return Err(("requests", format!("at most {MAX_REQUESTS} requests")));
+        }
         RateQuota::new(requests, self.window).map_err(|error| match error {
             RateQuotaError::Window => ("window", error.to_string()),
             RateQuotaError::TooMany(_) => ("requests", error.to_string()),

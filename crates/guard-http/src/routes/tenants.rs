@@ -31,10 +31,14 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
 #[serde(deny_unknown_fields)]
 struct TenantRequest {
     /// Its name: 1 to 63 of `a-z`, `0-9` and `-`, beginning with a letter or digit.
-    #[schema(example = "acme")]
+    #[schema(example = "acme", pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     name: String,
     /// What to call it, in 1 to 100 characters.
-    #[schema(example = "Acme Inc, Frankfurt")]
+    #[schema(
+        example = "Acme Inc, Frankfurt",
+        max_length = 100,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f][^\\u0000-\\u001f\\u007f-\\u009f]*$"
+    )]
     label: Option<String>,
     /// How many events its sources may send: as the server's configuration says if not given.
     #[serde(default)]
@@ -47,7 +51,12 @@ struct TenantRequest {
 struct ReasonBody {
     /// Why, in 1 to 1000 characters; it goes on record.
     #[serde(default)]
-    #[schema(required, example = "the contract has ended")]
+    #[schema(
+        required,
+        example = "the contract has ended",
+        max_length = 1000,
+        pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$"
+    )]
     reason: String,
 }
 

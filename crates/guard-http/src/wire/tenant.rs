@@ -71,11 +71,15 @@ pub(crate) struct LimitsBody {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QuotaBody {
-    /// How many events, from 1.
-    #[schema(example = 1000)]
+    /// How many events.
+    #[serde(deserialize_with = "whole")]
+    #[schema(example = 1000, minimum = 1, maximum = 1_000_000)]
     requests: u32,
-    /// In how long a time, from 1s to 1d.
-    #[schema(example = "60s")]
+    /// In how long a time, from 1s to 1d; also as `1m 30s`.
+    #[schema(
+        example = "60s",
+        pattern = "^([1-9][0-9]{0,3}|[1-7][0-9]{4}|8[0-5][0-9]{3}|86[0-3][0-9]{2}|86400)s$"
+    )]
     window: String,
 }
 
@@ -93,6 +97,18 @@ fn sources_schema() -> Schema {
         .examples([serde_json::json!({"backup": {"requests": 20, "window": "60s"}, "probe": null})])
         .build()
         .into()
+}
+
+/// A whole number, also one that is written as `20.0`, which JSON Schema takes for one.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let whole = number.as_u64().or_else(|| {
+        let text = number.as_f64().filter(|it| it.fract() == 0.0)?.to_string();
+        text.parse().ok()
+    });
+    let small = whole.and_then(|whole| u32::try_from(whole).ok());
+    small
+        .ok_or_else(|| D::Error::custom(format!("`{number}` is no whole number from 1 to 1000000")))
 }
 
 /// A field that is there, `null` or not.
@@ -215,6 +231,23 @@ mod tests {
         let limits = read(r#"{"rate_limit":{"requests":1,"window":"1h 1s 1us"}}"#).unwrap();
         let again = LimitsBody::from(limits.parse().unwrap()).rate_limit;
         assert_eq!(again.flatten().unwrap().window, "3601000001us");
+    }
+
+    #[test]
+    fn a_number_of_requests_is_whole_however_it_is_written() {
+        let requests = |text: &str| {
+            let quota = format!(r#"{{"rate_limit":{{"requests":{text},"window":"1s"}}}}"#);
+            read(&quota).map(|limits| limits.rate_limit.flatten().unwrap().requests)
+        };
+        assert_eq!(requests("20.0"), Ok(20));
+        assert_eq!(requests("2e1"), Ok(20));
+        for text in ["20.5", "-1", "1e300", "\"20\"", "4294967296"] {
+            let error = requests(text).unwrap_err();
+            assert!(
+                error.contains("whole number") || error.contains("number"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
