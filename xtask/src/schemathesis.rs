@@ -138,7 +138,9 @@ impl Database {
         let statement = format!("{statement} {}{end}", self.name);
         let mut command = Command::new("psql");
         command.args([&self.maintenance, "--quiet", "--command", &statement]);
-        let status = command.status().context("`psql` cannot be started")?;
+        let status = command.status().context(
+            "`psql` cannot be started: install PostgreSQL's client (on Debian `apt-get install postgresql-client`)",
+        )?;
         ensure!(status.success(), "`{statement}` failed");
         Ok(())
     }

@@ -57,4 +57,4 @@ pub use rate_limiter::{
 pub use retention::{Dropped, Retention};
 pub use rules::{LiveRules, PublishMode, Published, RuleDefinition, RuleStore};
 pub use storage::{Actor, StorageError};
-pub use tenants::{AllTenants, Disabled, SourceLimit, Tenant, TenantLimits, Tenants};
+pub use tenants::{AllTenants, Disabled, SourceLimit, Tenant, TenantLimits, TenantSource, Tenants};

@@ -6,6 +6,7 @@ mod event;
 mod execution;
 mod health;
 mod key;
+mod number;
 mod rule;
 mod tenant;
 
@@ -20,6 +21,7 @@ pub(crate) use event::{BatchAnswer, BatchItem, EventAnswer, EventDocument};
 pub(crate) use execution::{CallbackAnswer, ExecutionBody, ExecutionDetailBody, PauseBody};
 pub(crate) use health::HealthBody;
 pub(crate) use key::{IssuedKeyBody, KeyBody};
+pub(crate) use number::{MAX_WHOLE, whole};
 pub(crate) use rule::{EvaluationBody, RuleBody, RuleList};
 pub(crate) use tenant::{LimitsBody, TenantBody};
 

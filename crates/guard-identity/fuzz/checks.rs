@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::TenantBook;
 use guard_app::ports::{
     Actor, AllTenants, ApiKey, ApiKeys, Authenticator, Clock, KeyDigest, KeyUse, Principal, Random,
-    Scope, StorageError, Tenant, TenantLimits, Tenants,
+    Scope, StorageError, Tenant, TenantLimits, TenantSource,
 };
 use guard_domain::{TenantId, members};
 use guard_identity::{BearerAuthenticator, JwtKeys, JwtTerms, JwtVerifier, StaticKey};
@@ -104,7 +104,7 @@ impl ApiKeys for Fixed {
 
 /// The tenants of the tokens that are right, and no other.
 #[async_trait]
-impl Tenants for Fixed {
+impl TenantSource for Fixed {
     async fn tenants_since(&self, _: u64) -> Result<Option<AllTenants>, StorageError> {
         let tenant = |name| Tenant {
             id: TenantId::parse(name).expect("a slug"),
@@ -117,45 +117,6 @@ impl Tenants for Fixed {
             version: 1,
             tenants: TENANTS.map(tenant).into(),
         }))
-    }
-
-    async fn create_tenant(&self, _: &Tenant, _: &Actor) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn read_tenant(&self, _: &TenantId) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn list_tenants(&self, _: &str, _: u32) -> Result<Vec<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn limit_tenant(
-        &self,
-        _: &TenantId,
-        _: &TenantLimits,
-        _: &Actor,
-    ) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn disable_tenant(
-        &self,
-        _: &TenantId,
-        _: &str,
-        _: &Actor,
-    ) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn enable_tenant(
-        &self,
-        _: &TenantId,
-        _: &str,
-        _: &Actor,
-    ) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
     }
 }
 

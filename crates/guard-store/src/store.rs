@@ -211,11 +211,11 @@ impl Store {
             // A session begins with a statement that does this.
             .test_before_acquire(false)
             .connect_lazy_with(options);
-        let rows = schema::secure_rows(&server, &pool, address).await?;
+        let row_security = schema::secure_rows(&server, &pool, address).await?;
         server.close().await;
         let database = Database::Postgres(PgDatabase {
             pool,
-            rows,
+            row_security,
             // Less than the caller's patience, so that the caller hears of it in time.
             timeout: settings.timeout * 3 / 4,
             pooled,

@@ -4,7 +4,9 @@ mod limits;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use guard_app::ports::{Actor, AllTenants, Disabled, StorageError, Tenant, TenantLimits, Tenants};
+use guard_app::ports::{
+    Actor, AllTenants, Disabled, StorageError, Tenant, TenantLimits, TenantSource, Tenants,
+};
 use guard_domain::TenantId;
 use tokio::sync::MutexGuard;
 use tracing::instrument;
@@ -242,7 +244,10 @@ impl Tenants for Store {
         };
         self.put_on_record(session, chain, changed, deed).await
     }
+}
 
+#[async_trait]
+impl TenantSource for Store {
     #[instrument(name = "db.tenant.since", level = "debug", skip_all)]
     async fn tenants_since(&self, version: u64) -> Result<Option<AllTenants>, StorageError> {
         let mut session = self.database.reader().await?;

@@ -25,7 +25,7 @@ use guard_app::RuleBook;
 use guard_app::ports::{
     ApiKeys, Archive, AuditLog, Checkpoints, ClaimRequest, Claimed, Clock, CommitOutcome,
     CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox,
-    PublishMode, Receipt, Retention, RuleStore, Tenants, random_tail,
+    PublishMode, Receipt, Retention, RuleStore, TenantSource, Tenants, random_tail,
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
@@ -62,6 +62,7 @@ pub trait Storage:
     + Retention
     + Checkpoints
     + Tenants
+    + TenantSource
 {
 }
 impl<T> Storage for T where
@@ -77,6 +78,7 @@ impl<T> Storage for T where
         + Retention
         + Checkpoints
         + Tenants
+        + TenantSource
 {
 }
 

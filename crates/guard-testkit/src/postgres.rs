@@ -91,7 +91,12 @@ impl TestDatabase {
         options.to_url_lossy().to_string()
     }
 
-    /// As the user who made it, a superuser.
+    /// Its URL, as the superuser who made it.
+    #[must_use]
+    pub fn superuser_url(&self) -> String {
+        self.options().to_url_lossy().to_string()
+    }
+
     fn options(&self) -> PgConnectOptions {
         let options: PgConnectOptions = self.server.parse().expect("a URL");
         options.database(&self.name)

@@ -20,6 +20,7 @@ mod notifications;
 mod pooler;
 mod receiver;
 mod rolling;
+mod row_security;
 mod secrets;
 mod server;
 mod serving;

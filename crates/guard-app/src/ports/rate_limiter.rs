@@ -104,7 +104,8 @@ pub struct RateDemand<'a> {
     pub requests: u32,
     /// The size of the bucket.
     pub quota: RateQuota,
-    /// Whether the configuration or the tenant's own limits name the source: it has buckets of its own then, however many others are tracked.
+    /// Whether the configuration or the tenant's own limits name the source: it has buckets of its own then, however many
+    /// others are tracked.
     pub named: bool,
 }
 

@@ -70,6 +70,13 @@ pub struct AllTenants {
     pub tenants: Vec<Tenant>,
 }
 
+/// Where a process follows all tenants from.
+#[async_trait]
+pub trait TenantSource: Send + Sync {
+    /// Every tenant, if anything has changed since a version.
+    async fn tenants_since(&self, version: u64) -> Result<Option<AllTenants>, StorageError>;
+}
+
 /// Stored tenants.
 #[async_trait]
 pub trait Tenants: Send + Sync {
@@ -109,7 +116,4 @@ pub trait Tenants: Send + Sync {
         reason: &str,
         actor: &Actor,
     ) -> Result<Option<Tenant>, StorageError>;
-
-    /// Every tenant, if anything has changed since a version.
-    async fn tenants_since(&self, version: u64) -> Result<Option<AllTenants>, StorageError>;
 }

@@ -9,7 +9,7 @@ use guard_domain::TenantId;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::ports::{StorageError, Tenant, TenantLimits, Tenants};
+use crate::ports::{StorageError, Tenant, TenantLimits, TenantSource};
 
 /// How often to look at what other processes have changed.
 const EVERY: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ struct Held {
 
 /// Holds every tenant: reading takes no lock and waits for nothing.
 pub struct TenantBook {
-    store: Arc<dyn Tenants>,
+    store: Arc<dyn TenantSource>,
     held: ArcSwap<Held>,
     reading: Mutex<()>,
 }
@@ -41,7 +41,7 @@ pub struct TenantBook {
 impl TenantBook {
     /// A book that holds nothing yet.
     #[must_use]
-    pub fn new(store: Arc<dyn Tenants>) -> Self {
+    pub fn new(store: Arc<dyn TenantSource>) -> Self {
         Self {
             store,
             held: ArcSwap::default(),

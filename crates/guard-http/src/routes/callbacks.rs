@@ -6,8 +6,8 @@ use guard_app::ports::WorkflowResult;
 use guard_domain::ExecutionId;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Number, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
@@ -19,12 +19,10 @@ use crate::body::{JsonBody, PathId};
 use crate::context::RequestContext;
 use crate::problem::Problem;
 use crate::state::Shared;
-use crate::wire::CallbackAnswer;
+use crate::wire::{CallbackAnswer, MAX_WHOLE, whole};
 
 /// The longest message of a workflow that is kept, in characters.
 const MAX_MESSAGE: usize = 8 * 1024;
-/// The largest number of a run: up to it all whole numbers of JSON are exact.
-const MAX_RUN_NUMBER: f64 = 9_007_199_254_740_992.0;
 /// The longest id of a run, in characters.
 const MAX_RUN_ID: usize = 255;
 
@@ -50,7 +48,7 @@ fn run_id() -> Object {
         .max_length(Some(MAX_RUN_ID))
         .pattern(Some("^[^\\u0000]+$"))
         .minimum(Some(0))
-        .maximum(Some(MAX_RUN_NUMBER))
+        .maximum(Some(MAX_WHOLE))
         .description(Some("n8n's own id of the run: a string or a number."))
         .examples(["231"])
         .build()
@@ -59,19 +57,12 @@ fn run_id() -> Object {
 #[derive(Debug)]
 struct RunId(String);
 
-/// A whole number as text; JSON has `231.0` for the same as `231`.
-fn whole(number: &Number) -> Option<String> {
-    let found = number.as_f64()?;
-    let is_whole = (0.0..=MAX_RUN_NUMBER).contains(&found) && found.fract() == 0.0;
-    is_whole.then(|| format!("{found:.0}"))
-}
-
 impl<'de> Deserialize<'de> for RunId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = match Value::deserialize(deserializer)? {
             Value::String(text) => text,
             Value::Number(number) => {
-                let whole = whole(&number);
+                let whole = whole(&number).map(|number| number.to_string());
                 whole.ok_or_else(|| D::Error::custom("a string or a whole number is expected"))?
             }
             _ => return Err(D::Error::custom("a string or a whole number is expected")),

@@ -3,8 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
 use guard_app::ports::{
-    Actor, AllTenants, ApiKey, FreshKey, KeyMaker, KeyUse, Scope, StorageError, Tenant,
-    TenantLimits, Tenants,
+    Actor, AllTenants, ApiKey, FreshKey, KeyMaker, KeyUse, Scope, StorageError, TenantSource,
 };
 use guard_domain::TenantId;
 use guard_testkit::{FakeClock, SeededRandom};
@@ -63,46 +62,7 @@ impl ApiKeys for Keys {
 struct NoTenants;
 
 #[async_trait]
-impl Tenants for NoTenants {
-    async fn create_tenant(&self, _: &Tenant, _: &Actor) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn read_tenant(&self, _: &TenantId) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn list_tenants(&self, _: &str, _: u32) -> Result<Vec<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn limit_tenant(
-        &self,
-        _: &TenantId,
-        _: &TenantLimits,
-        _: &Actor,
-    ) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn disable_tenant(
-        &self,
-        _: &TenantId,
-        _: &str,
-        _: &Actor,
-    ) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
-    async fn enable_tenant(
-        &self,
-        _: &TenantId,
-        _: &str,
-        _: &Actor,
-    ) -> Result<Option<Tenant>, StorageError> {
-        unreachable!()
-    }
-
+impl TenantSource for NoTenants {
     async fn tenants_since(&self, _: u64) -> Result<Option<AllTenants>, StorageError> {
         unreachable!()
     }

@@ -1,19 +1,22 @@
 //! Connections to PostgreSQL: bounded in number and in time.
 
+mod session;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
 use guard_domain::TenantId;
+use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres};
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::unavailable;
 use crate::row_security;
 use crate::store::LANES;
+use session::Opening;
+pub(crate) use session::PgSession;
 
 /// The part of the time of a transaction that a connection may take for its first answer before it is given up.
 const SILENCE: u32 = 3;
@@ -25,8 +28,8 @@ pub(crate) struct PgDatabase {
     pub(crate) timeout: Duration,
     /// A pooler in transaction mode is between: statements are not prepared, and each is in a transaction.
     pub(crate) pooled: bool,
-    /// Callers are held by row-level security.
-    pub(crate) rows: bool,
+    /// Row-level security holds callers.
+    pub(crate) row_security: bool,
     /// The connections of [`PgDatabase::begin_single`], while nobody uses them.
     pub(crate) kept: Arc<Kept>,
 }
@@ -66,7 +69,7 @@ impl PgDatabase {
     }
 
     pub(super) async fn begin_for(&self, tenant: &TenantId) -> Result<PgSession, StorageError> {
-        if !self.rows {
+        if !self.row_security {
             return self.begin().await;
         }
         self.open(Opening::AsCaller(&row_security::begin_statement(
@@ -76,7 +79,7 @@ impl PgDatabase {
     }
 
     pub(super) async fn reader_for(&self, tenant: &TenantId) -> Result<PgSession, StorageError> {
-        if !self.rows {
+        if !self.row_security {
             return self.reader().await;
         }
         self.open(Opening::AsCaller(&row_security::begin_statement(
@@ -130,7 +133,7 @@ impl PgDatabase {
                     return Ok(session);
                 }
                 Err(error) if Instant::now() >= deadline => return Err(error),
-                Err(_) if matches!(session.stage, Stage::Broken(_)) => {
+                Err(_) if session.is_broken() => {
                     if Instant::now() >= patience {
                         silent = true;
                         self.forget_idle();
@@ -156,177 +159,7 @@ impl PgDatabase {
         Ok(self.session(connection, deadline))
     }
 
-    const fn session(&self, connection: PoolConnection<Postgres>, deadline: Instant) -> PgSession {
-        PgSession {
-            connection: Some(connection),
-            stage: Stage::Idle,
-            deadline,
-            prepare: !self.pooled,
-            keeper: None,
-        }
-    }
-}
-
-/// What is done first on a connection.
-#[derive(Clone, Copy)]
-enum Opening<'a> {
-    /// To ask whether it is still there.
-    Question,
-    Transaction,
-    /// Statements that begin a transaction, as another role.
-    AsCaller(&'a str),
-}
-
-/// What a connection is in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Idle,
-    InTransaction,
-    /// A statement is under way, in a transaction or not, or ended in a way that leaves the connection unusable.
-    Broken(bool),
-}
-
-/// A connection, perhaps in a transaction.
-///
-/// When it is dropped, an idle connection goes back to the pool, an open transaction is rolled back first, and a connection
-/// whose statement is under way is closed: the server may never answer it.
-pub(crate) struct PgSession {
-    connection: Option<PoolConnection<Postgres>>,
-    stage: Stage,
-    deadline: Instant,
-    prepare: bool,
-    /// Where it goes when it is idle, if not to the pool.
-    keeper: Option<Arc<Kept>>,
-}
-
-impl PgSession {
-    /// Whether nothing was heard of the end of a statement that was a transaction of its own.
-    pub(super) fn may_have_committed(&self) -> bool {
-        self.stage == Stage::Broken(false)
-    }
-
-    pub(super) const fn may_prepare(&self) -> bool {
-        self.prepare
-    }
-
-    /// The connection for a statement, and when the statement must be done. Until [`PgSession::end_statement`] hears of its
-    /// end, the connection counts as broken.
-    pub(super) fn begin_statement(&mut self) -> Result<(&mut PgConnection, Instant), StorageError> {
-        let stage = self.stage;
-        match &mut self.connection {
-            Some(connection) if !matches!(stage, Stage::Broken(_)) => {
-                self.stage = Stage::Broken(stage == Stage::InTransaction);
-                Ok((connection, self.deadline))
-            }
-            _ => Err(unavailable(sqlx::Error::PoolClosed)),
-        }
-    }
-
-    /// Notes how a statement ended. What the server refuses leaves the connection usable; a transaction can then only be
-    /// rolled back.
-    pub(super) fn end_statement<T>(
-        &mut self,
-        done: Result<Result<T, sqlx::Error>, Elapsed>,
-    ) -> Result<T, StorageError> {
-        let done = done.map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?;
-        if !done.as_ref().is_err_and(ends_connection) {
-            self.stage = match self.stage {
-                Stage::Broken(true) => Stage::InTransaction,
-                Stage::Broken(false) => Stage::Idle,
-                stage => stage,
-            };
-        }
-        done.map_err(unavailable)
-    }
-
-    async fn begin(&mut self, opening: Opening<'_>) -> Result<(), StorageError> {
-        match opening {
-            Opening::Question => self.run("SELECT 1").await,
-            Opening::Transaction => {
-                self.run("BEGIN").await?;
-                self.stage = Stage::InTransaction;
-                Ok(())
-            }
-            Opening::AsCaller(statements) => {
-                // Where a later one is refused, the first has begun a transaction.
-                self.stage = Stage::InTransaction;
-                let (connection, deadline) = self.begin_statement()?;
-                let run = sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection);
-                let done = timeout_at(deadline, run).await;
-                self.end_statement(done).map(drop)
-            }
-        }
-    }
-
-    /// Runs a statement that has neither parameters nor rows.
-    async fn run(&mut self, statement: &'static str) -> Result<(), StorageError> {
-        let (connection, deadline) = self.begin_statement()?;
-        let done = timeout_at(deadline, connection.execute(statement)).await;
-        self.end_statement(done).map(drop)
-    }
-
-    pub(super) async fn commit(mut self) -> Result<(), StorageError> {
-        if self.stage != Stage::InTransaction {
-            return Ok(());
-        }
-        match self.run("COMMIT").await {
-            Ok(()) => {
-                self.stage = Stage::Idle;
-                Ok(())
-            }
-            // A refusal undoes everything; anything else may have come after the fact.
-            Err(error) if self.stage == Stage::InTransaction => {
-                self.stage = Stage::Idle;
-                Err(error)
-            }
-            Err(StorageError::Unavailable(source)) => Err(StorageError::OutcomeUnknown(source)),
-            Err(error) => Err(error),
-        }
-    }
-
-    pub(super) async fn roll_back(mut self) -> Result<(), StorageError> {
-        if self.stage == Stage::Idle {
-            return Ok(());
-        }
-        self.run("ROLLBACK").await?;
-        self.stage = Stage::Idle;
-        Ok(())
-    }
-}
-
-/// Whether an error leaves the connection unusable: whatever the server did not say, and what it says before it hangs up.
-fn ends_connection(error: &sqlx::Error) -> bool {
-    match error {
-        // SQLSTATE: 57P is the end of a session, 08 that of a connection.
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
-        sqlx::Error::RowNotFound => false,
-        _ => true,
-    }
-}
-
-impl Drop for PgSession {
-    fn drop(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        match self.stage {
-            Stage::Idle => {
-                if let Some(keeper) = &self.keeper {
-                    keeper.put(connection);
-                }
-            }
-            Stage::InTransaction => {
-                let deadline = self.deadline.max(Instant::now() + Duration::from_secs(1));
-                tokio::spawn(async move {
-                    let done = timeout_at(deadline, connection.execute("ROLLBACK")).await;
-                    if !matches!(done, Ok(Ok(_))) {
-                        drop(connection.detach());
-                    }
-                });
-            }
-            Stage::Broken(_) => drop(connection.detach()),
-        }
+    fn session(&self, connection: PoolConnection<Postgres>, deadline: Instant) -> PgSession {
+        PgSession::new(connection, deadline, !self.pooled)
     }
 }
