@@ -25,7 +25,7 @@ pub(crate) struct Torture {
     /// Repeats the plan of an earlier run; drawn and printed if not given
     #[arg(long)]
     seed: Option<u64>,
-    /// Plants a fault, which is to be found: answer-before-commit, no-fencing, no-cooldown-lock, skipped-audit-link
+    /// Plants a fault, which is to be found: answer-before-commit, no-fencing, no-cooldown-lock, skipped-audit-link, unguarded
     #[arg(long)]
     fault: Option<String>,
     /// Plants every fault in turn, and succeeds if each is found
