@@ -20,7 +20,7 @@ pub(crate) struct Ingest {
     #[arg(long, conflicts_with = "filled")]
     guards: bool,
     /// Offer instead twice what the server can take for so many seconds, and fail if it answers anything but 200, 429 and 503,
-    /// needs more than 200 MB, loses an event or is slower five seconds later
+    /// needs more than 200 MB, loses an event or is slower five seconds later than a server beside it that was left alone
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["filled", "guards"])]
     flood: Option<u32>,
     /// Measure only one database

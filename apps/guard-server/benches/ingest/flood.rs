@@ -1,5 +1,6 @@
 //! A flood: twice as many events as the server can take, for a while. Every answer is 200, or a refusal that says when to try
-//! again; memory is bounded; what was answered 200 is there; and a moment later the server is as fast as before.
+//! again; memory is bounded; what was answered 200 is there; and a moment later the server is as fast as one beside it that was
+//! left alone.
 
 use std::time::Duration;
 
@@ -19,13 +20,12 @@ const UNLIMITED: [(&str, &str); 2] = [NO_WAIT[0], ("NEURAL_GUARD__RATE_LIMIT__RE
 const LIMITED: [(&str, &str); 2] = [NO_WAIT[0], ("NEURAL_GUARD__RATE_LIMIT__REQUESTS", "1000")];
 /// The most memory that may be resident, in MB.
 const MEMORY: f64 = 200.0;
-/// What is left of the speed afterwards, at least.
+/// Of the speed of a server that was left alone, at least.
 const RECOVERED: f64 = 0.9;
 /// How long the server has for that.
 const RECOVERY: Duration = Duration::from_secs(5);
-
-/// How often the speed is measured before and after: the machine is never the same for long, and the best counts.
-const TRIES: usize = 3;
+/// How often the two are measured, in turn: the machine is never the same for long.
+const TURNS: usize = 5;
 
 impl Plan {
     /// Gives the promises that the server breaks.
@@ -33,28 +33,41 @@ impl Plan {
         let n8n = StandIn::start().await;
         let mut broken = Vec::new();
         for (environment, what) in [(&UNLIMITED, "without limits"), (&LIMITED, "with limits")] {
-            let place = Place::make(postgres).await;
+            let (place, alone) = (Place::make(postgres).await, Place::make(postgres).await);
             let subject = Subject::guard(&place.url, n8n.address(), environment);
             let load = Load::new(subject.address(), TRIGGERS_EVERY);
             let title = format!("{} {what}", name(postgres));
-            let before = self.speed(&title, "before", &load, &subject).await;
+            let mut good = 0;
+            let before = self.speed(&title, "before", &load, &subject, &mut good);
             // What limits refuse is answered faster: the flood is twice what the server answers.
-            let rate = (2.0 * before.rate) as u32;
+            let rate = (2.0 * before.await) as u32;
             let cpu = subject.cpu();
             let (flood, memory) = tokio::join!(
                 load.open(rate, FLOOD_CONNECTIONS, self.flood),
                 most_memory(&subject, self.flood)
             );
+            good += flood.count();
             let offered = format!("flood, {rate}/s, up to {memory:.0} MB");
             print(&title, &offered, &flood, &subject, cpu);
             println!("| {title} | refused: {} | | | | | | | |", refusals(&flood));
-            load.closed(CONNECTIONS, RECOVERY).await;
-            let after = self.speed(&title, "after", &load, &subject).await;
+            good += load.closed(CONNECTIONS, RECOVERY).await.count();
+            let beside = Subject::guard(&alone.url, n8n.address(), environment);
+            let other = Load::new(beside.address(), TRIGGERS_EVERY);
+            // Its buckets and caches fill, and its connections are made.
+            other.closed(CONNECTIONS, RECOVERY).await;
+            let mut ratios = Vec::new();
+            for _ in 0..TURNS {
+                let mut none = 0;
+                let left = self.speed(&title, "of one left alone", &other, &beside, &mut none);
+                let left = left.await;
+                let after = self.speed(&title, "after", &load, &subject, &mut good);
+                ratios.push(after.await / left);
+            }
+            ratios.sort_by(f64::total_cmp);
             let stored = stored(&place.url).await;
-            let good = before.good + flood.count() + after.good;
-            let speed = after.rate / before.rate;
+            let (least, speed, most) = (ratios[0], ratios[TURNS / 2], ratios[TURNS - 1]);
             println!(
-                "| {title} | {stored} events stored, {speed:.2} of the speed before | | | | | | | |"
+                "| {title} | {stored} events stored of {good}, {speed:.2} ({least:.2} to {most:.2}) of the speed of one left alone | | | | | | | |"
             );
             let promises = [
                 (
@@ -66,7 +79,7 @@ impl Plan {
                 ),
                 (memory < MEMORY, "too much memory"),
                 (
-                    stored >= good as i64,
+                    stored >= i64::try_from(good).unwrap(),
                     "an event that was answered 200 is not stored",
                 ),
                 (speed >= RECOVERED, "slower afterwards"),
@@ -81,30 +94,27 @@ impl Plan {
         broken
     }
 
-    async fn speed(&self, title: &str, when: &str, load: &Load, subject: &Subject) -> Speed {
-        let mut speed = Speed { rate: 0.0, good: 0 };
-        for _ in 0..TRIES {
-            let cpu = subject.cpu();
-            let outcome = load.closed(CONNECTIONS, self.closed).await;
-            print(
-                title,
-                &format!("closed loop {when}"),
-                &outcome,
-                subject,
-                cpu,
-            );
-            speed.rate = speed.rate.max(answered(&outcome));
-            speed.good += outcome.count();
-        }
-        speed
+    /// Answers a second; those that were good are added.
+    async fn speed(
+        &self,
+        title: &str,
+        when: &str,
+        load: &Load,
+        subject: &Subject,
+        good: &mut usize,
+    ) -> f64 {
+        let cpu = subject.cpu();
+        let outcome = load.closed(CONNECTIONS, self.closed).await;
+        print(
+            title,
+            &format!("closed loop {when}"),
+            &outcome,
+            subject,
+            cpu,
+        );
+        *good += outcome.count();
+        answered(&outcome)
     }
-}
-
-struct Speed {
-    /// Answers a second, at best.
-    rate: f64,
-    /// Events that were answered 200.
-    good: usize,
 }
 
 /// Answers of any kind for each second.

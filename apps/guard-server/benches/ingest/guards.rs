@@ -5,7 +5,7 @@ use super::subject::Subject;
 use super::{NO_WAIT, Place, Plan, name};
 
 /// How often each of the two is measured; the machine is never the same for long.
-const TURNS: usize = 4;
+const TURNS: usize = 8;
 
 /// Nobody is limited, and what only a build with planted faults does: nobody is asked who they are, and there is no chain.
 const WITHOUT: [(&str, &str); 3] = [
