@@ -24,8 +24,10 @@ const MEMORY: f64 = 200.0;
 const RECOVERED: f64 = 0.9;
 /// How long the server has for that.
 const RECOVERY: Duration = Duration::from_secs(5);
-/// How often the two are measured, in turn: the machine is never the same for long.
-const TURNS: usize = 5;
+/// How long each of the two is measured at a time: short, so that both meet the same machine, and who recovers late is found out.
+const TURN: Duration = Duration::from_secs(1);
+/// How often, in turn.
+const TURNS: usize = 9;
 
 impl Plan {
     /// Gives the promises that the server breaks.
@@ -37,37 +39,48 @@ impl Plan {
             let subject = Subject::guard(&place.url, n8n.address(), environment);
             let load = Load::new(subject.address(), TRIGGERS_EVERY);
             let title = format!("{} {what}", name(postgres));
-            let mut good = 0;
-            let before = self.speed(&title, "before", &load, &subject, &mut good);
+            let beside = Subject::guard(&alone.url, n8n.address(), environment);
+            let other = Load::new(beside.address(), TRIGGERS_EVERY);
+            other.closed(CONNECTIONS, self.closed).await;
+            let before = load.closed(CONNECTIONS, self.closed).await;
             // What limits refuse is answered faster: the flood is twice what the server answers.
-            let rate = (2.0 * before.await) as u32;
+            let rate = (2.0 * answered(&before)) as u32;
             let cpu = subject.cpu();
             let (flood, memory) = tokio::join!(
                 load.open(rate, FLOOD_CONNECTIONS, self.flood),
                 most_memory(&subject, self.flood)
             );
-            good += flood.count();
             let offered = format!("flood, {rate}/s, up to {memory:.0} MB");
             print(&title, &offered, &flood, &subject, cpu);
             println!("| {title} | refused: {} | | | | | | | |", refusals(&flood));
-            good += load.closed(CONNECTIONS, RECOVERY).await.count();
-            let beside = Subject::guard(&alone.url, n8n.address(), environment);
-            let other = Load::new(beside.address(), TRIGGERS_EVERY);
-            // Its buckets and caches fill, and its connections are made.
-            other.closed(CONNECTIONS, RECOVERY).await;
+            // Both, so that the other one's buckets are as empty then as this one's.
+            let (recovering, _) = tokio::join!(
+                load.closed(CONNECTIONS, RECOVERY),
+                other.closed(CONNECTIONS, RECOVERY)
+            );
+            let mut good = before.count() + flood.count() + recovering.count();
             let mut ratios = Vec::new();
-            for _ in 0..TURNS {
-                let mut none = 0;
-                let left = self.speed(&title, "of one left alone", &other, &beside, &mut none);
-                let left = left.await;
-                let after = self.speed(&title, "after", &load, &subject, &mut good);
-                ratios.push(after.await / left);
+            for turn in 0..TURNS {
+                // Who comes first changes: a machine that gets slower or faster favours neither.
+                let (after, left);
+                if turn % 2 == 0 {
+                    after = load.closed(CONNECTIONS, TURN).await;
+                    left = other.closed(CONNECTIONS, TURN).await;
+                } else {
+                    left = other.closed(CONNECTIONS, TURN).await;
+                    after = load.closed(CONNECTIONS, TURN).await;
+                }
+                good += after.count();
+                ratios.push(answered(&after) / answered(&left));
             }
-            ratios.sort_by(f64::total_cmp);
             let stored = stored(&place.url).await;
-            let (least, speed, most) = (ratios[0], ratios[TURNS / 2], ratios[TURNS - 1]);
+            println!("| {title} | {stored} events stored of {good} | | | | | | | |");
+            let turns: Vec<_> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
+            ratios.sort_by(f64::total_cmp);
+            let speed = ratios[TURNS / 2];
             println!(
-                "| {title} | {stored} events stored of {good}, {speed:.2} ({least:.2} to {most:.2}) of the speed of one left alone | | | | | | | |"
+                "| {title} | {speed:.2} of the speed of one left alone, in turn {} | | | | | | | |",
+                turns.join(", ")
             );
             let promises = [
                 (
@@ -79,7 +92,7 @@ impl Plan {
                 ),
                 (memory < MEMORY, "too much memory"),
                 (
-                    stored >= i64::try_from(good).unwrap(),
+                    stored >= good as i64,
                     "an event that was answered 200 is not stored",
                 ),
                 (speed >= RECOVERED, "slower afterwards"),
@@ -92,28 +105,6 @@ impl Plan {
             );
         }
         broken
-    }
-
-    /// Answers a second; those that were good are added.
-    async fn speed(
-        &self,
-        title: &str,
-        when: &str,
-        load: &Load,
-        subject: &Subject,
-        good: &mut usize,
-    ) -> f64 {
-        let cpu = subject.cpu();
-        let outcome = load.closed(CONNECTIONS, self.closed).await;
-        print(
-            title,
-            &format!("closed loop {when}"),
-            &outcome,
-            subject,
-            cpu,
-        );
-        *good += outcome.count();
-        answered(&outcome)
     }
 }
 
