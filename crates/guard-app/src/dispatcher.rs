@@ -1,6 +1,7 @@
 //! Delivering executions.
 
 mod feed;
+mod in_vain;
 mod judge;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use guard_domain::{ContactName, Event, PlaybookName};
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::acknowledgements::Acknowledgements;
@@ -20,6 +22,7 @@ use crate::ports::{
     AttemptReport, ClaimRequest, Claimed, Clock, ConfirmTimes, Delivery, Outbox, Playbooks, Random,
     Settled, StorageError,
 };
+use in_vain::InVain;
 
 /// Executions that one round ends for lack of time, at most.
 const EXPIRE_LIMIT: u32 = 100;
@@ -74,8 +77,11 @@ impl Dispatcher {
     /// Delivers until `stop` is cancelled, then lets deliveries under way end.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut in_flight = InFlight::<PlaybookName>::default();
+        let mut in_vain = InVain::default();
+        let mut poll = tokio::time::interval(self.settings.poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
-            if let Err(error) = self.round(&mut in_flight).await {
+            if let Err(error) = self.round(&mut in_flight, &mut in_vain).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the outbox cannot be read"
@@ -88,8 +94,8 @@ impl Dispatcher {
                         self.breakers.abandon(&playbook);
                     }
                 }
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(self.settings.poll) => {}
+                () = self.wake.notified() => in_vain.forget(),
+                _ = poll.tick() => in_vain.forget(),
             }
         }
         let drained = tokio::time::timeout(self.settings.drain, in_flight.drain());
@@ -102,6 +108,7 @@ impl Dispatcher {
     async fn round(
         self: &Arc<Self>,
         in_flight: &mut InFlight<PlaybookName>,
+        in_vain: &mut InVain,
     ) -> Result<(), StorageError> {
         let now = self.clock.now();
         metric::level(metric::BREAKERS_OPEN, self.breakers.report(now).len());
@@ -119,6 +126,9 @@ impl Dispatcher {
             }
             let mut skip = self.breakers.open_playbooks(now);
             skip.extend(in_flight.crowded(most));
+            if in_vain.covers(&skip) {
+                break;
+            }
             let request = ClaimRequest {
                 instance: self.settings.instance.clone(),
                 limit: 1,
@@ -126,6 +136,7 @@ impl Dispatcher {
                 skip,
             };
             let Some(claimed) = self.outbox.claim_due(&request).await?.pop() else {
+                in_vain.note(request.skip);
                 break;
             };
             let playbook = claimed.execution.playbook.clone();

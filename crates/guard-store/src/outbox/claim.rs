@@ -57,6 +57,24 @@ impl Store {
     }
 
     pub(crate) async fn expire_executions(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
+        let now = self.clock.now();
+        // Mostly none has, and then those who write are not kept waiting.
+        let overdue: bool = self
+            .database
+            .reader()
+            .await?
+            .query(
+                "SELECT EXISTS (SELECT 1 FROM rule_executions
+                        WHERE state IN ('queued', 'dispatching') AND deadline <= $1)
+             OR EXISTS (SELECT 1 FROM rule_executions
+                        WHERE state IN ('acknowledged', 'started') AND confirm_by <= $1)",
+            )
+            .bind(micros(now))
+            .scalar()
+            .await?;
+        if !overdue {
+            return Ok(Vec::new());
+        }
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
         let due = transaction
