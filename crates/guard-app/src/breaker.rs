@@ -25,6 +25,15 @@ pub enum BreakerState {
 }
 
 impl BreakerState {
+    /// How many calls may begin.
+    const fn room(self) -> u32 {
+        match self {
+            Self::Closed => u32::MAX,
+            Self::Open => 0,
+            Self::HalfOpen => 1,
+        }
+    }
+
     /// The state as a word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -94,18 +103,17 @@ impl Breakers {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the host may be called.
-    pub(crate) fn host_permits(&self, now: DateTime<Utc>) -> bool {
-        self.inner().host.state(now) != BreakerState::Open
+    /// How many calls of the host may begin.
+    pub(crate) fn host_room(&self, now: DateTime<Utc>) -> u32 {
+        self.inner().host.state(now).room()
     }
 
-    /// The playbooks that may not be called.
-    pub(crate) fn open_playbooks(&self, now: DateTime<Utc>) -> Vec<PlaybookName> {
+    /// How many calls may begin of each playbook that has failed since it last did not.
+    pub(crate) fn playbook_rooms(&self, now: DateTime<Utc>) -> HashMap<PlaybookName, u32> {
         let inner = self.inner();
-        let open = inner.playbooks.iter();
-        open.filter(|(_, breaker)| breaker.state(now) == BreakerState::Open)
-            .map(|(name, _)| name.clone())
-            .collect()
+        let breakers = inner.playbooks.iter();
+        let rooms = breakers.map(|(name, breaker)| (name.clone(), breaker.state(now).room()));
+        rooms.collect()
     }
 
     /// A call begins: if a breaker is half open, this is its trial.
@@ -217,18 +225,18 @@ mod tests {
         for _ in 0..4 {
             breakers.fail_host(&playbook, at(0));
         }
-        assert!(breakers.host_permits(at(0)));
+        assert_eq!(breakers.host_room(at(0)), u32::MAX);
         breakers.fail_host(&playbook, at(0));
         breakers.fail_host(&playbook, at(0));
-        assert!(!breakers.host_permits(at(999)));
-        assert!(breakers.host_permits(at(1000)), "half open");
+        assert_eq!(breakers.host_room(at(999)), 0);
+        assert_eq!(breakers.host_room(at(1000)), 1, "half open");
         breakers.begin(&playbook);
-        assert!(!breakers.host_permits(at(1000)), "only one trial");
+        assert_eq!(breakers.host_room(at(1000)), 0, "only one trial");
         breakers.fail_host(&playbook, at(1000));
-        assert!(!breakers.host_permits(at(2999)), "the pause doubles");
+        assert_eq!(breakers.host_room(at(2999)), 0, "the pause doubles");
         breakers.begin(&playbook);
         breakers.succeed(&playbook);
-        assert!(breakers.host_permits(at(3000)));
+        assert_eq!(breakers.host_room(at(3000)), u32::MAX);
         assert_eq!(breakers.report(at(3000)), []);
     }
 
@@ -238,10 +246,10 @@ mod tests {
         let playbook = PlaybookName::parse("a").unwrap();
         (0..5).for_each(|_| breakers.fail_both(&playbook, at(0)));
         breakers.begin(&playbook);
-        assert!(!breakers.host_permits(at(1000)));
+        assert_eq!(breakers.host_room(at(1000)), 0);
         breakers.abandon(&playbook);
-        assert!(breakers.host_permits(at(1000)));
-        assert_eq!(breakers.open_playbooks(at(1000)), []);
+        assert_eq!(breakers.host_room(at(1000)), 1);
+        assert_eq!(breakers.playbook_rooms(at(1000))[&playbook], 1);
     }
 
     #[test]
@@ -256,13 +264,13 @@ mod tests {
             !breakers.refuse_playbook(&bad, at(0)),
             "it was open already"
         );
-        assert_eq!(breakers.open_playbooks(at(1)), std::slice::from_ref(&bad));
-        assert!(breakers.host_permits(at(1)));
+        assert_eq!(breakers.playbook_rooms(at(1))[&bad], 0);
+        assert_eq!(breakers.host_room(at(1)), u32::MAX);
         breakers.succeed(&good);
         assert_eq!(
             breakers.report(at(1)),
             [("playbook:bad".to_owned(), BreakerState::Open)]
         );
-        assert_eq!(breakers.open_playbooks(at(60_000)), []);
+        assert_eq!(breakers.playbook_rooms(at(60_000)), [(bad, 1)].into());
     }
 }

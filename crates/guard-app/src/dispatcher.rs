@@ -1,7 +1,6 @@
 //! Delivering executions.
 
 mod feed;
-mod in_vain;
 mod judge;
 
 use std::sync::Arc;
@@ -22,7 +21,6 @@ use crate::ports::{
     AttemptReport, ClaimRequest, Claimed, Clock, ConfirmTimes, Delivery, Outbox, Playbooks, Random,
     Settled, StorageError,
 };
-use in_vain::InVain;
 
 /// Executions that one round ends for lack of time, at most.
 const EXPIRE_LIMIT: u32 = 100;
@@ -77,11 +75,10 @@ impl Dispatcher {
     /// Delivers until `stop` is cancelled, then lets deliveries under way end.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut in_flight = InFlight::<PlaybookName>::default();
-        let mut in_vain = InVain::default();
         let mut poll = tokio::time::interval(self.settings.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
-            if let Err(error) = self.round(&mut in_flight, &mut in_vain).await {
+            if let Err(error) = self.round(&mut in_flight).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the outbox cannot be read"
@@ -94,8 +91,8 @@ impl Dispatcher {
                         self.breakers.abandon(&playbook);
                     }
                 }
-                () = self.wake.notified() => in_vain.forget(),
-                _ = poll.tick() => in_vain.forget(),
+                () = self.wake.notified() => {}
+                _ = poll.tick() => {}
             }
         }
         let drained = tokio::time::timeout(self.settings.drain, in_flight.drain());
@@ -108,7 +105,6 @@ impl Dispatcher {
     async fn round(
         self: &Arc<Self>,
         in_flight: &mut InFlight<PlaybookName>,
-        in_vain: &mut InVain,
     ) -> Result<(), StorageError> {
         let now = self.clock.now();
         metric::level(metric::BREAKERS_OPEN, self.breakers.report(now).len());
@@ -118,32 +114,43 @@ impl Dispatcher {
         for settled in self.outbox.expire(EXPIRE_LIMIT).await? {
             self.tell(&settled);
         }
-        let most = (self.settings.max_in_flight / 2).max(1);
-        while in_flight.tasks.len() < self.settings.max_in_flight {
-            let now = self.clock.now();
-            if !self.breakers.host_permits(now) {
-                break;
+        loop {
+            let request = self.request(in_flight);
+            if request.limit == 0 {
+                return Ok(());
             }
-            let mut skip = self.breakers.open_playbooks(now);
-            skip.extend(in_flight.crowded(most));
-            if in_vain.covers(&skip) {
-                break;
+            let claimed = self.outbox.claim_due(&request).await?;
+            if claimed.is_empty() {
+                return Ok(());
             }
-            let request = ClaimRequest {
-                instance: self.settings.instance.clone(),
-                limit: 1,
-                lease: self.settings.lease,
-                skip,
-            };
-            let Some(claimed) = self.outbox.claim_due(&request).await?.pop() else {
-                in_vain.note(request.skip);
-                break;
-            };
-            let playbook = claimed.execution.playbook.clone();
-            self.breakers.begin(&playbook);
-            in_flight.begin(playbook, self.clone().deliver(claimed));
+            for claimed in claimed {
+                let playbook = claimed.execution.playbook.clone();
+                self.breakers.begin(&playbook);
+                in_flight.begin(playbook, self.clone().deliver(claimed));
+            }
         }
-        Ok(())
+    }
+
+    /// What there is room for.
+    fn request(&self, in_flight: &InFlight<PlaybookName>) -> ClaimRequest {
+        let now = self.clock.now();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let all = self.settings.max_in_flight;
+        let of_each = number((all / 2).max(1));
+        let mut fewer_of = self.breakers.playbook_rooms(now);
+        for (playbook, count) in in_flight.counts() {
+            let left = of_each.saturating_sub(number(count));
+            let room = fewer_of.entry(playbook.clone()).or_insert(left);
+            *room = left.min(*room);
+        }
+        ClaimRequest {
+            instance: self.settings.instance.clone(),
+            limit: number(all.saturating_sub(in_flight.tasks.len()))
+                .min(self.breakers.host_room(now)),
+            lease: self.settings.lease,
+            of_each,
+            fewer_of,
+        }
     }
 
     async fn deliver(self: Arc<Self>, claimed: Claimed) {

@@ -27,17 +27,22 @@ impl<K: Clone + Eq + Hash> InFlight<K> {
         self.sakes.insert(id, sake);
     }
 
-    /// Those that have all the tasks under way that one may have.
-    pub(crate) fn crowded(&self, most: usize) -> Vec<K> {
-        let mut counts: HashMap<&K, usize> = HashMap::new();
+    /// How many tasks are under way for the sake of each.
+    pub(crate) fn counts(&self) -> HashMap<&K, usize> {
+        let mut counts = HashMap::new();
         for sake in self.sakes.values() {
             *counts.entry(sake).or_default() += 1;
         }
         counts
+    }
+
+    /// Those that have all the tasks under way that one may have.
+    pub(crate) fn crowded(&self, most: usize) -> Vec<K> {
+        let crowded = self
+            .counts()
             .into_iter()
-            .filter(|(_, count)| *count >= most)
-            .map(|(sake, _)| sake.clone())
-            .collect()
+            .filter(|(_, count)| *count >= most);
+        crowded.map(|(sake, _)| sake.clone()).collect()
     }
 
     /// Waits until a task has ended; gives for whose sake one was that broke off.

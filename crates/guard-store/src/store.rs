@@ -199,8 +199,11 @@ impl Store {
             // Whoever waits for a lock longer than its client does is an orphan, and holds locks itself.
             let longest = settings.timeout.as_millis().to_string();
             options = options.options([
-                ("idle_in_transaction_session_timeout", &longest),
+                ("idle_in_transaction_session_timeout", longest.as_str()),
                 ("lock_timeout", &longest),
+                // A plan that is kept is one for tables as small as they were, until they are analysed: on a new database
+                // that reads whole tables for every delivery. See also `begin_single`.
+                ("plan_cache_mode", "force_custom_plan"),
             ]);
         }
         let pool = PgPoolOptions::new()

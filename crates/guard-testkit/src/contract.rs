@@ -181,15 +181,28 @@ impl<S: Storage + 'static> World<S> {
         recorded(&self.commit(&[intake]).await[0])
     }
 
-    /// Claims what is due.
+    /// Claims what is due, but of some playbooks.
     pub async fn claim(&self, limit: u32, skip: &[&str]) -> Vec<Claimed> {
+        let none_of: Vec<_> = skip.iter().map(|name| (*name, 0)).collect();
+        self.claim_some(limit, limit, &none_of).await
+    }
+
+    /// Claims what is due, so many of each playbook and fewer of some.
+    pub async fn claim_some(
+        &self,
+        limit: u32,
+        of_each: u32,
+        fewer_of: &[(&str, u32)],
+    ) -> Vec<Claimed> {
+        let playbook = |name| PlaybookName::parse(name).expect("a slug");
         let request = ClaimRequest {
             instance: "test".to_owned(),
             limit,
             lease: std::time::Duration::from_secs(60),
-            skip: skip
+            of_each,
+            fewer_of: fewer_of
                 .iter()
-                .map(|name| PlaybookName::parse(name).expect("a slug"))
+                .map(|(name, room)| (playbook(name), *room))
                 .collect(),
         };
         self.store.claim_due(&request).await.expect("claimed")
@@ -238,6 +251,7 @@ macro_rules! storage_contract {
             a_nul_stops_nothing
             tenants_do_not_meet
             the_most_severe_is_claimed_first
+            a_claim_takes_of_each_playbook_what_there_is_room_for
             a_lease_ends_and_fences
             an_acknowledgement_is_no_result
             a_retry_waits

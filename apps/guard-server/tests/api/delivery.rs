@@ -230,3 +230,30 @@ async fn one_playbook_has_at_most_half_of_the_places() {
     app.playbooks.release();
     app.playbooks.wait_for(7).await;
 }
+
+#[tokio::test]
+async fn of_many_that_wait_one_tries_a_host_that_failed() {
+    let rules = "rules: [{ id: a, event_type: backup_failed, cooldown_by: [context.x], action: { trigger_playbook: { name: a } } }]";
+    let app = TestApp::with(rules, &[("executor.ack_wait", "0")]).await;
+    let trigger = async |x: i32| {
+        let context = format!(r#"{{"x":{x}}}"#);
+        app.event("backup_failed", "high", &context).await.is(200);
+    };
+    app.playbooks
+        .answer((0..5).map(|_| DeliveryOutcome::Unreachable { detail: detail() }));
+    for x in 0..5 {
+        trigger(x).await;
+    }
+    while app.get("/health").await.is(200).body["breakers"][0]["scope"] != "host" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    app.playbooks.hold();
+    for x in 5..9 {
+        trigger(x).await;
+    }
+    app.playbooks.wait_for(6).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(app.playbooks.deliveries().len(), 6, "one trial");
+    app.playbooks.release();
+    app.playbooks.wait_for(5 + 9).await;
+}

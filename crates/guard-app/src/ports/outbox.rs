@@ -18,8 +18,25 @@ pub struct ClaimRequest {
     pub limit: u32,
     /// How long the claim holds; after that another instance may take over.
     pub lease: Duration,
+    /// How many of one playbook at most.
+    pub of_each: u32,
+    /// The playbooks of which it can deliver fewer, and how many; 0 for none.
+    pub fewer_of: HashMap<PlaybookName, u32>,
+}
+
+impl ClaimRequest {
+    /// How many of a playbook at most.
+    #[must_use]
+    pub fn room(&self, playbook: &PlaybookName) -> u32 {
+        let fewer = self.fewer_of.get(playbook).copied();
+        fewer.unwrap_or(u32::MAX).min(self.of_each).min(self.limit)
+    }
+
     /// The playbooks that it cannot deliver now.
-    pub skip: Vec<PlaybookName>,
+    pub fn full(&self) -> impl Iterator<Item = &PlaybookName> {
+        let full = self.fewer_of.iter().filter(|(_, room)| **room == 0);
+        full.map(|(playbook, _)| playbook)
+    }
 }
 
 /// An execution that this instance is to deliver.

@@ -100,7 +100,7 @@ impl PgDatabase {
             }
             stale => {
                 drop(stale);
-                self.open(Opening::Question).await?
+                self.open(Opening::Repetition).await?
             }
         };
         session.keeper = Some(self.kept.clone());

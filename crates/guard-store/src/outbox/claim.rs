@@ -1,59 +1,127 @@
 //! Claiming what is due, and ending what ran out of time.
 
+use std::cmp::Reverse;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{ClaimRequest, Claimed, Settled, StorageError, Undone};
 use guard_domain::{ExecutionId, ExecutionState, PlaybookName, TenantId};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::database::{Row, Session, Sql};
+use crate::database::{Insert, Row, Session, Sql, insert};
 use crate::error::unavailable;
 use crate::execution::{execution, read, read_row};
 use crate::row::{Columns, micros, moment};
 use crate::store::Store;
 
+/// The playbooks with something due, but of those that the second parameter names.
+macro_rules! playbooks_due {
+    ($index:literal, $named:literal) => {
+        concat!(
+            "WITH RECURSIVE waiting (playbook) AS (
+                 SELECT min(playbook) FROM rule_executions ",
+            $index,
+            " WHERE state IN ('queued', 'dispatching')
+                 UNION ALL
+                 SELECT (SELECT min(x.playbook) FROM rule_executions x ",
+            $index,
+            "
+                         WHERE x.state IN ('queued', 'dispatching') AND x.playbook > w.playbook)
+                 FROM waiting w WHERE w.playbook IS NOT NULL
+             )
+             SELECT w.playbook FROM waiting w
+             WHERE w.playbook NOT IN (SELECT ",
+            $named,
+            ")
+               AND EXISTS (
+                   SELECT 1 FROM rule_executions x ",
+            $index,
+            "
+                   WHERE x.state IN ('queued', 'dispatching') AND x.playbook = w.playbook
+                     AND x.next_attempt_at <= $1 AND x.deadline > $1)"
+        )
+    };
+}
+
+/// What is due of a playbook and not paused.
+macro_rules! due {
+    ($index:literal, $pauses:literal, $lock:literal) => {
+        concat!(
+            "SELECT x.tenant, x.execution_id, x.severity_rank FROM rule_executions x ", $index, "
+             WHERE x.state IN ('queued', 'dispatching') AND x.playbook = $2
+               AND x.next_attempt_at <= $1 AND x.deadline > $1
+               AND NOT EXISTS (
+                   SELECT 1 FROM control c, ", $pauses, " p
+                   WHERE c.tenant = x.tenant
+                     AND p.value ->> 'scope' IN ('all', 'rule:' || x.rule_id, 'playbook:' || x.playbook))
+             ORDER BY x.severity_rank DESC, x.execution_id
+             LIMIT $3 ", $lock
+        )
+    };
+}
+
+static INSERT_ATTEMPTS: Insert = insert!(
+    "execution_attempts (tenant, execution_id, attempt, epoch, instance, started_at)",
+    "(?, ?, ?, ?, ?, ?)",
+    "$1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[]",
+    ""
+);
+
 impl Store {
     pub(crate) async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
+        let playbooks = self.playbooks_due(request).await?;
+        if playbooks.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
-        let skip: Vec<_> = request.skip.iter().map(PlaybookName::as_str).collect();
-        let skip = serde_json::to_string(&skip).unwrap_or_else(|_| "[]".to_owned());
-        let due = transaction.query(Sql {
-            sqlite: "SELECT x.tenant, x.execution_id FROM rule_executions x INDEXED BY rule_executions_due
-             WHERE x.state IN ('queued', 'dispatching') AND x.next_attempt_at <= $1 AND x.deadline > $1
-               AND x.playbook NOT IN (SELECT value FROM json_each($2))
-               AND NOT EXISTS (
-                   SELECT 1 FROM control c, json_each(c.pauses) p
-                   WHERE c.tenant = x.tenant
-                     AND p.value ->> 'scope' IN ('all', 'rule:' || x.rule_id, 'playbook:' || x.playbook))
-             ORDER BY x.severity_rank DESC, x.execution_id
-             LIMIT $3",
-            postgres: "SELECT x.tenant, x.execution_id FROM rule_executions x
-             WHERE x.state IN ('queued', 'dispatching') AND x.next_attempt_at <= $1 AND x.deadline > $1
-               AND x.playbook NOT IN (SELECT jsonb_array_elements_text($2::jsonb))
-               AND NOT EXISTS (
-                   SELECT 1 FROM control c, jsonb_array_elements(c.pauses::jsonb) p
-                   WHERE c.tenant = x.tenant
-                     AND p.value ->> 'scope' IN ('all', 'rule:' || x.rule_id, 'playbook:' || x.playbook))
-             ORDER BY x.severity_rank DESC, x.execution_id
-             LIMIT $3
-             FOR UPDATE OF x SKIP LOCKED",
-        })
-        .bind(micros(now))
-        .bind(skip)
-        .bind(i64::from(request.limit)).fetch_all().await?;
-        let mut claimed = Vec::with_capacity(due.len());
-        for row in &due {
-            match take(&mut transaction, row, request, now).await {
+        let mut found = Vec::new();
+        for playbook in &playbooks {
+            let room = request.room(playbook);
+            found.extend(due(&mut transaction, playbook, room, now).await?);
+        }
+        found.sort_by_key(|one| (Reverse(one.severity), one.id));
+        found.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
+        let mut claimed = Vec::with_capacity(found.len());
+        for one in &found {
+            match take(&mut transaction, one, request, now).await {
                 Ok(taken) => claimed.push(taken),
-                Err(error) => quarantine(&mut transaction, row, error, now).await?,
+                Err(error) => quarantine(&mut transaction, &one.row, error, now).await?,
             }
         }
-        if due.is_empty() {
+        note_attempts(&mut transaction, &claimed, &request.instance, now).await?;
+        if found.is_empty() {
             transaction.roll_back().await?;
         } else {
             transaction.commit().await?;
         }
         Ok(claimed)
+    }
+
+    /// The playbooks that have something due and may be delivered. Nobody who writes waits for it, and it steps from playbook
+    /// to playbook, however much waits of one.
+    async fn playbooks_due(
+        &self,
+        request: &ClaimRequest,
+    ) -> Result<Vec<PlaybookName>, StorageError> {
+        let full: Vec<_> = request.full().map(PlaybookName::as_str).collect();
+        let mut reader = self.database.reader().await?;
+        let rows = reader
+            .query(Sql {
+                sqlite: playbooks_due!(
+                    "INDEXED BY rule_executions_due",
+                    "value FROM json_each($2)"
+                ),
+                postgres: playbooks_due!("", "jsonb_array_elements_text($2::jsonb)"),
+            })
+            .bind(micros(self.clock.now()))
+            .bind(json!(full).to_string())
+            .fetch_all()
+            .await?;
+        let names = rows.iter().map(|row| {
+            Columns::new(row, "rule_executions", "playbook").parse("playbook", PlaybookName::parse)
+        });
+        names.collect()
     }
 
     pub(crate) async fn expire_executions(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
@@ -180,39 +248,71 @@ fn key(row: &Row) -> Result<(TenantId, ExecutionId), StorageError> {
     ))
 }
 
-/// Claims one execution, and notes that an attempt begins: from here on it may have run.
+/// An execution that is due.
+struct Due {
+    severity: i64,
+    id: Uuid,
+    row: Row,
+}
+
+/// What is due of a playbook: the most severe first, of equal ones the oldest. Other claims pass it over until the transaction
+/// ends.
+async fn due(
+    transaction: &mut Session,
+    playbook: &PlaybookName,
+    limit: u32,
+    now: DateTime<Utc>,
+) -> Result<Vec<Due>, StorageError> {
+    let rows = transaction
+        .query(Sql {
+            sqlite: due!("INDEXED BY rule_executions_due", "json_each(c.pauses)", ""),
+            postgres: due!(
+                "",
+                "jsonb_array_elements(c.pauses::jsonb)",
+                "FOR UPDATE OF x SKIP LOCKED"
+            ),
+        })
+        .bind(micros(now))
+        .bind(playbook.as_str())
+        .bind(i64::from(limit))
+        .fetch_all()
+        .await?;
+    let due = rows.into_iter().map(|row| {
+        Ok(Due {
+            severity: row.get("severity_rank")?,
+            id: row.get("execution_id")?,
+            row,
+        })
+    });
+    due.collect()
+}
+
+/// Claims an execution.
 async fn take(
-    connection: &mut Session,
-    row: &Row,
+    transaction: &mut Session,
+    due: &Due,
     request: &ClaimRequest,
     now: DateTime<Utc>,
 ) -> Result<Claimed, StorageError> {
-    let (tenant, id) = key(row)?;
+    let (tenant, id) = key(&due.row)?;
     let lease = TimeDelta::from_std(request.lease).unwrap_or(TimeDelta::MAX);
-    connection.query(
-        "UPDATE rule_executions
-         SET state = 'dispatching', epoch = epoch + 1, attempts = attempts + 1, lease_owner = $3, next_attempt_at = $4
-         WHERE tenant = $1 AND execution_id = $2",
-    )
-    .bind(tenant.as_str())
-    .bind(id.as_uuid())
-    .bind(&request.instance)
-    .bind(micros(now + lease)).execute().await?;
-    connection.query(
-        "INSERT INTO execution_attempts (tenant, execution_id, attempt, epoch, instance, started_at)
-         SELECT tenant, execution_id, attempts, epoch, $3, $4 FROM rule_executions
-         WHERE tenant = $1 AND execution_id = $2",
-    )
-    .bind(tenant.as_str())
-    .bind(id.as_uuid())
-    .bind(&request.instance)
-    .bind(micros(now)).execute().await?;
-    let row = read_row(connection, &tenant, id)
+    let row = transaction
+        .query(
+            "UPDATE rule_executions
+             SET state = 'dispatching', epoch = epoch + 1, attempts = attempts + 1, lease_owner = $3, next_attempt_at = $4
+             WHERE tenant = $1 AND execution_id = $2
+             RETURNING *",
+        )
+        .bind(tenant.as_str())
+        .bind(id.as_uuid())
+        .bind(&request.instance)
+        .bind(micros(now + lease))
+        .fetch_optional()
         .await?
         .ok_or_else(|| unavailable(sqlx::Error::RowNotFound))?;
     let columns = Columns::new(&row, "rule_executions", "execution_id");
     let execution = execution(&row)?;
-    let event = connection
+    let event = transaction
         .query("SELECT body, received_at FROM events WHERE tenant = $1 AND event_id = $2")
         .bind(tenant.as_str())
         .bind(execution.event_id.as_uuid())
@@ -220,7 +320,7 @@ async fn take(
         .await?
         .ok_or_else(|| columns.wrong("event_id", "its event is gone".to_owned()))?;
     let undoes = match execution.rollback_of {
-        Some(undone) => Some(undoes(connection, &tenant, undone).await?),
+        Some(undone) => Some(undoes(transaction, &tenant, undone).await?),
         None => None,
     };
     Ok(Claimed {
@@ -234,6 +334,29 @@ async fn take(
         tenant,
         execution,
     })
+}
+
+/// Notes that attempts begin: from here on they may have run.
+async fn note_attempts(
+    transaction: &mut Session,
+    claimed: &[Claimed],
+    instance: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let rows: Vec<_> = claimed
+        .iter()
+        .map(|claimed| {
+            [
+                claimed.tenant.as_str().into(),
+                claimed.execution.id.as_uuid().into(),
+                i64::from(claimed.execution.attempts).into(),
+                claimed.epoch.cast_signed().into(),
+                instance.into(),
+                micros(now).into(),
+            ]
+        })
+        .collect();
+    transaction.insert(&INSERT_ATTEMPTS, &rows).await
 }
 
 /// What an execution is to undo. One that is not kept any more has no data.

@@ -121,6 +121,47 @@ pub async fn the_most_severe_is_claimed_first<S: Storage + 'static>(world: World
     assert_eq!(world.claim(10, &[]).await.len(), 0);
 }
 
+pub async fn a_claim_takes_of_each_playbook_what_there_is_room_for<S: Storage + 'static>(
+    world: World<S>,
+) {
+    let world = world.with_rules().await;
+    for (host, severity) in [("a", "high"), ("b", "critical"), ("c", "high")] {
+        let context = format!(r#"{{"host":"{host}"}}"#);
+        world.record("security_threat", severity, &context).await;
+        world.clock.advance(TimeDelta::milliseconds(1));
+    }
+    world.record("backup_failed", "high", "{}").await;
+    world.clock.advance(TimeDelta::milliseconds(1));
+    world.record("backup_failed", "low", "{}").await;
+    let playbooks = |claimed: Vec<Claimed>| -> Vec<_> {
+        let playbooks = claimed.iter().map(|one| &one.execution);
+        playbooks
+            .map(|one| (one.playbook.to_string(), one.severity.as_str()))
+            .collect()
+    };
+    let pair = |playbook: &str, severity| (playbook.to_owned(), severity);
+    let none = [("lockdown", 0), ("recover", 0)];
+    assert_eq!(playbooks(world.claim_some(10, 10, &none).await), []);
+    assert_eq!(
+        playbooks(world.claim_some(10, 2, &[("recover", 1)]).await),
+        [
+            pair("lockdown", "critical"),
+            pair("lockdown", "high"),
+            pair("recover", "high"),
+        ],
+        "of all playbooks the most severe first, of equal ones the oldest"
+    );
+    assert_eq!(
+        playbooks(world.claim_some(1, 10, &[]).await),
+        [pair("lockdown", "high")],
+        "what was passed over is due still, and the limit is one for all"
+    );
+    assert_eq!(
+        playbooks(world.claim_some(10, 10, &[("lockdown", 0)]).await),
+        [pair("recover", "low")]
+    );
+}
+
 pub async fn a_lease_ends_and_fences<S: Storage + 'static>(world: World<S>) {
     let world = world.with_rules().await;
     let id = world.queue().await;

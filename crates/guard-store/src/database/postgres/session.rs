@@ -17,6 +17,8 @@ use crate::error::unavailable;
 pub(super) enum Opening<'a> {
     /// To ask whether it is still there.
     Question,
+    /// The same statement will be run over and over: its plan is kept.
+    Repetition,
     Transaction,
     /// Statements that begin a transaction, as another role.
     AsCaller(&'a str),
@@ -108,6 +110,7 @@ impl PgSession {
     pub(super) async fn begin(&mut self, opening: Opening<'_>) -> Result<(), StorageError> {
         match opening {
             Opening::Question => self.run("SELECT 1").await,
+            Opening::Repetition => self.run("SET plan_cache_mode = auto").await,
             Opening::Transaction => {
                 self.run("BEGIN").await?;
                 self.stage = Stage::InTransaction;
