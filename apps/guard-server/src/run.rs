@@ -10,6 +10,7 @@ use guard_http::{ServeSettings, Tls, metrics_router, router, serve as serve_http
 use guard_store::Store;
 use secrecy::ExposeSecret;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -33,16 +34,23 @@ pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
             "a fault is planted: for tests of the tests only"
         );
     }
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(run(settings))
+    // Connections have threads of their own. In a flood a thousand of them are ready at a time, and a commit or a delivery would
+    // wait for all of them at each of its steps.
+    let (connections, engine) = (runtime("http")?, runtime("engine")?);
+    engine.block_on(run(settings, connections.handle()))
 }
 
-async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+fn runtime(name: &str) -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .thread_name(name)
+        .enable_all()
+        .build()
+}
+
+async fn run(settings: Settings, connections: &Handle) -> anyhow::Result<ExitCode> {
     // Of PostgreSQL several instances may work at once.
     let _lock = make_data_folder(&settings)?.map(Store::lock).transpose()?;
-    let listener = bind(settings.listen)?;
+    let listener = bind(settings.listen, connections)?;
     let address = listener.local_addr()?;
     let mut guard = build(&settings, address, Surroundings::default()).await?;
     // Nobody could come in later if it were lost with what fails below.
@@ -60,7 +68,7 @@ async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let tls = certificate
         .as_ref()
         .map(|certificate| certificate.tls.clone());
-    let mut servers = start_servers(&settings, &guard, listener, tls).await?;
+    let mut servers = start_servers(&settings, &guard, listener, tls, connections)?;
     let mut background = guard.start_background(&settings);
     if let Some(certificate) = &certificate {
         background.spawn(certificate.clone().follow(guard.stops.background.clone()));
@@ -94,7 +102,8 @@ async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 /// connections at once is kept waiting for a second, until it knocks again.
 const BACKLOG: u32 = 4096;
 
-fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+fn bind(address: std::net::SocketAddr, connections: &Handle) -> anyhow::Result<TcpListener> {
+    let _who_hears_of_connections = connections.enter();
     let listen = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
@@ -112,11 +121,12 @@ fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn start_servers(
+fn start_servers(
     settings: &Settings,
     guard: &Guard,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    connections: &Handle,
 ) -> anyhow::Result<JoinSet<()>> {
     let bounds = ServeSettings {
         max_connections: settings.connections.max_connections,
@@ -130,24 +140,21 @@ async fn start_servers(
     };
     let mut servers = JoinSet::new();
     if let Some(address) = settings.metrics_listen {
-        let metrics = bind(address)?;
+        let metrics = bind(address, connections)?;
         let router = metrics_router(guard.api.clone());
         tracing::info!("metrics on http://{}/metrics", metrics.local_addr()?);
-        servers.spawn(serve_http(
+        let serve = serve_http(
             metrics,
             router,
             bounds.clone(),
             guard.stops.requests.clone(),
-        ));
+        );
+        servers.spawn_on(serve, connections);
     }
     let router = router(guard.api.clone());
     let bounds = ServeSettings { tls, ..bounds };
-    servers.spawn(serve_http(
-        listener,
-        router,
-        bounds,
-        guard.stops.requests.clone(),
-    ));
+    let serve = serve_http(listener, router, bounds, guard.stops.requests.clone());
+    servers.spawn_on(serve, connections);
     Ok(servers)
 }
 

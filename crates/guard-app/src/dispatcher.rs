@@ -78,21 +78,23 @@ impl Dispatcher {
         let mut poll = tokio::time::interval(self.settings.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
-            if let Err(error) = self.round(&mut in_flight).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the outbox cannot be read"
-                );
-            }
+            // The first tick comes at once.
+            let mut ticked = false;
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => break,
                 broken = in_flight.next_end() => {
                     if let Some(playbook) = broken {
                         self.breakers.abandon(&playbook);
                     }
                 }
                 () = self.wake.notified() => {}
-                _ = poll.tick() => {}
+                _ = poll.tick() => ticked = true,
+            }
+            if let Err(error) = self.round(&mut in_flight, ticked).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the outbox cannot be read"
+                );
             }
         }
         let drained = tokio::time::timeout(self.settings.drain, in_flight.drain());
@@ -101,18 +103,18 @@ impl Dispatcher {
         }
     }
 
-    /// Ends what ran out of time, and begins deliveries while there is room and work.
+    /// Begins deliveries while there is room and work; now and then ends before that what ran out of time.
     async fn round(
         self: &Arc<Self>,
         in_flight: &mut InFlight<PlaybookName>,
+        ends_overdue: bool,
     ) -> Result<(), StorageError> {
-        let now = self.clock.now();
-        metric::level(metric::BREAKERS_OPEN, self.breakers.report(now).len());
-        if self.outbox.next_due().await?.is_none_or(|due| due > now) {
-            return Ok(());
-        }
-        for settled in self.outbox.expire(EXPIRE_LIMIT).await? {
-            self.tell(&settled);
+        let open = self.breakers.report(self.clock.now()).len();
+        metric::level(metric::BREAKERS_OPEN, open);
+        if ends_overdue {
+            for settled in self.outbox.expire(EXPIRE_LIMIT).await? {
+                self.tell(&settled);
+            }
         }
         loop {
             let request = self.request(in_flight);

@@ -17,7 +17,6 @@ use tracing::instrument;
 
 use operate::Order;
 
-use crate::row::moment;
 use crate::store::Store;
 
 #[async_trait]
@@ -115,18 +114,5 @@ impl Outbox for Store {
     #[instrument(name = "db.execution.expire", level = "debug", skip_all)]
     async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
         self.expire_executions(limit).await
-    }
-
-    #[instrument(name = "db.execution.next_due", level = "debug", skip_all)]
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError> {
-        let next: Option<i64> = self.database.reader().await?.query(
-            "SELECT min(due) FROM (
-                 SELECT min(next_attempt_at) AS due FROM rule_executions WHERE state IN ('queued', 'dispatching')
-                 UNION ALL
-                 SELECT min(deadline) FROM rule_executions WHERE state IN ('queued', 'dispatching')
-                 UNION ALL
-                 SELECT min(confirm_by) FROM rule_executions WHERE state IN ('acknowledged', 'started')) AS moments",
-        ).scalar().await?;
-        Ok(next.map(moment))
     }
 }

@@ -278,7 +278,6 @@ macro_rules! storage_contract {
             an_act_goes_on_record
             every_version_of_a_rule_is_found
             an_escalation_is_raised_once
-            the_next_due_moment_is_known
             rules_are_versions_in_revisions
             a_start_does_not_revert_and_an_operator_does
             the_first_key_is_the_only_one

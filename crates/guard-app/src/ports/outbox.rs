@@ -255,7 +255,4 @@ pub trait Outbox: Send + Sync {
     /// Ends executions whose time has run out: undelivered ones past their deadline, delivered ones without a result in
     /// time. At most `limit` of them.
     async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError>;
-
-    /// When the next execution is due or runs out of time; `None` if there is none.
-    async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StorageError>;
 }

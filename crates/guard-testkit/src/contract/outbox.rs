@@ -388,22 +388,3 @@ pub async fn an_escalation_is_raised_once<S: Storage + 'static>(world: World<S>)
     assert_eq!(settle(escalation()).await, None, "once is enough");
     assert_eq!(world.reasons().await, [EscalationReason::TokenRefused]);
 }
-
-pub async fn the_next_due_moment_is_known<S: Storage + 'static>(world: World<S>) {
-    let world = world.with_rules().await;
-    let due = || async { world.store.next_due().await.unwrap() };
-    assert_eq!(due().await, None);
-    let id = world.queue().await;
-    let now = world.clock.now();
-    assert_eq!(due().await, Some(now));
-    let claimed = world.claim_one().await;
-    assert_eq!(
-        due().await,
-        Some(now + TimeDelta::seconds(60)),
-        "the end of the lease"
-    );
-    world.store.settle(&claimed, &acknowledged()).await.unwrap();
-    assert_eq!(due().await, Some(now + CONFIRM));
-    world.finish(id, true).await;
-    assert_eq!(due().await, None);
-}
