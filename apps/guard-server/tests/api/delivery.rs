@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use guard_app::ports::DeliveryOutcome;
 use secrecy::ExposeSecret;
 
@@ -251,8 +252,10 @@ async fn of_many_that_wait_one_tries_a_host_that_failed() {
     for x in 5..9 {
         trigger(x).await;
     }
+    app.clock.advance(TimeDelta::seconds(10));
     app.playbooks.wait_for(6).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Long enough for the dispatcher to look again.
+    tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(app.playbooks.deliveries().len(), 6, "one trial");
     app.playbooks.release();
     app.playbooks.wait_for(5 + 9).await;
