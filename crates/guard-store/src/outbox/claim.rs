@@ -77,7 +77,11 @@ impl Store {
         let now = self.clock.now();
         let mut found = Vec::new();
         for playbook in &playbooks {
-            let room = request.room(playbook);
+            // A name that is none is of a damaged row, which is set aside below.
+            let room = match PlaybookName::parse(playbook) {
+                Ok(playbook) => request.room(&playbook),
+                Err(_) => request.limit,
+            };
             found.extend(due(&mut transaction, playbook, room, now).await?);
         }
         found.sort_by_key(|one| (Reverse(one.severity), one.id));
@@ -100,10 +104,7 @@ impl Store {
 
     /// The playbooks that have something due and may be delivered. Nobody who writes waits for it, and it steps from playbook
     /// to playbook, however much waits of one.
-    async fn playbooks_due(
-        &self,
-        request: &ClaimRequest,
-    ) -> Result<Vec<PlaybookName>, StorageError> {
+    async fn playbooks_due(&self, request: &ClaimRequest) -> Result<Vec<String>, StorageError> {
         let full: Vec<_> = request.full().map(PlaybookName::as_str).collect();
         let mut reader = self.database.reader().await?;
         let rows = reader
@@ -118,10 +119,7 @@ impl Store {
             .bind(json!(full).to_string())
             .fetch_all()
             .await?;
-        let names = rows.iter().map(|row| {
-            Columns::new(row, "rule_executions", "playbook").parse("playbook", PlaybookName::parse)
-        });
-        names.collect()
+        rows.iter().map(|row| row.get("playbook")).collect()
     }
 
     pub(crate) async fn expire_executions(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
@@ -259,7 +257,7 @@ struct Due {
 /// ends.
 async fn due(
     transaction: &mut Session,
-    playbook: &PlaybookName,
+    playbook: &str,
     limit: u32,
     now: DateTime<Utc>,
 ) -> Result<Vec<Due>, StorageError> {
@@ -273,7 +271,7 @@ async fn due(
             ),
         })
         .bind(micros(now))
-        .bind(playbook.as_str())
+        .bind(playbook)
         .bind(i64::from(limit))
         .fetch_all()
         .await?;
