@@ -1,6 +1,7 @@
 //! The outbox.
 
 mod claim;
+mod expire;
 mod operate;
 mod reconcile;
 mod rehearse;

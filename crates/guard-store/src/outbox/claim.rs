@@ -1,16 +1,16 @@
-//! Claiming what is due, and ending what ran out of time.
+//! Claiming what is due.
 
 use std::cmp::Reverse;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use guard_app::ports::{ClaimRequest, Claimed, Settled, StorageError, Undone};
-use guard_domain::{ExecutionId, ExecutionState, PlaybookName, TenantId};
+use guard_app::ports::{ClaimRequest, Claimed, StorageError, Undone};
+use guard_domain::{ExecutionId, PlaybookName, TenantId};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::database::{Insert, Row, Session, Sql, insert};
 use crate::error::unavailable;
-use crate::execution::{execution, read, read_row};
+use crate::execution::{execution, read_row};
 use crate::row::{Columns, micros, moment};
 use crate::store::Store;
 
@@ -121,96 +121,10 @@ impl Store {
             .await?;
         rows.iter().map(|row| row.get("playbook")).collect()
     }
-
-    pub(crate) async fn expire_executions(&self, limit: u32) -> Result<Vec<Settled>, StorageError> {
-        let now = self.clock.now();
-        // Mostly none has, and then those who write are not kept waiting.
-        let overdue: bool = self
-            .database
-            .reader()
-            .await?
-            .query(
-                "SELECT EXISTS (SELECT 1 FROM rule_executions
-                        WHERE state IN ('queued', 'dispatching') AND deadline <= $1)
-             OR EXISTS (SELECT 1 FROM rule_executions
-                        WHERE state IN ('acknowledged', 'started') AND confirm_by <= $1)",
-            )
-            .bind(micros(now))
-            .scalar()
-            .await?;
-        if !overdue {
-            return Ok(Vec::new());
-        }
-        let mut transaction = self.database.begin().await?;
-        let now = self.clock.now();
-        let due = transaction
-            .query(Sql {
-                sqlite: "SELECT tenant, execution_id FROM rule_executions
-             WHERE state IN ('queued', 'dispatching') AND deadline <= $1
-               AND (state = 'queued' OR next_attempt_at <= $1)
-             UNION ALL
-             SELECT tenant, execution_id FROM rule_executions
-             WHERE state IN ('acknowledged', 'started') AND confirm_by <= $1
-             LIMIT $2",
-                postgres: "SELECT tenant, execution_id FROM rule_executions
-             WHERE (state IN ('queued', 'dispatching') AND deadline <= $1
-                    AND (state = 'queued' OR next_attempt_at <= $1))
-                OR (state IN ('acknowledged', 'started') AND confirm_by <= $1)
-             LIMIT $2
-             FOR UPDATE SKIP LOCKED",
-            })
-            .bind(micros(now))
-            .bind(i64::from(limit))
-            .fetch_all()
-            .await?;
-        let mut expired = Vec::with_capacity(due.len());
-        for row in &due {
-            match self.expire_one(&mut transaction, row, now).await {
-                Ok(settled) => expired.push(settled),
-                Err(error) => quarantine(&mut transaction, row, error, now).await?,
-            }
-        }
-        if due.is_empty() {
-            transaction.roll_back().await?;
-        } else {
-            transaction.commit().await?;
-        }
-        Ok(expired)
-    }
-
-    async fn expire_one(
-        &self,
-        connection: &mut Session,
-        row: &Row,
-        now: DateTime<Utc>,
-    ) -> Result<Settled, StorageError> {
-        let (tenant, id) = key(row)?;
-        let before = read(connection, &tenant, id).await?;
-        let why = match (before.state, &before.message) {
-            (ExecutionState::Acknowledged, _) => {
-                "n8n took it, and no result was reported in time".to_owned()
-            }
-            (ExecutionState::Started, _) => {
-                "the workflow began, and reported no result in time".to_owned()
-            }
-            (_, Some(message)) => format!("its deadline has passed; the last attempt: {message}"),
-            (_, None) => "its deadline has passed".to_owned(),
-        };
-        let escalation = self
-            .end_without_proof(connection, &tenant, &before, &why, now)
-            .await?;
-        let execution = read(connection, &tenant, id).await?;
-        Ok(Settled {
-            tenant,
-            execution,
-            ended: true,
-            escalation,
-        })
-    }
 }
 
 /// Takes a damaged row out of the way, so that it does not hold up the others.
-async fn quarantine(
+pub(super) async fn quarantine(
     connection: &mut Session,
     row: &Row,
     error: StorageError,
@@ -237,7 +151,8 @@ async fn quarantine(
     Ok(())
 }
 
-fn key(row: &Row) -> Result<(TenantId, ExecutionId), StorageError> {
+/// Which execution a row is of.
+pub(super) fn key(row: &Row) -> Result<(TenantId, ExecutionId), StorageError> {
     let columns = Columns::new(row, "rule_executions", "execution_id");
     let id: Uuid = columns.get("execution_id")?;
     Ok((
