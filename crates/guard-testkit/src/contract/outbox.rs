@@ -125,14 +125,17 @@ pub async fn a_claim_takes_of_each_playbook_what_there_is_room_for<S: Storage + 
     world: World<S>,
 ) {
     let world = world.with_rules().await;
-    for (host, severity) in [("a", "high"), ("b", "critical"), ("c", "high")] {
+    for (host, severity) in [
+        ("a", "high"),
+        ("b", "critical"),
+        ("c", "high"),
+        ("d", "low"),
+    ] {
         let context = format!(r#"{{"host":"{host}"}}"#);
         world.record("security_threat", severity, &context).await;
         world.clock.advance(TimeDelta::milliseconds(1));
     }
     world.record("backup_failed", "high", "{}").await;
-    world.clock.advance(TimeDelta::milliseconds(1));
-    world.record("backup_failed", "low", "{}").await;
     let playbooks = |claimed: Vec<Claimed>| -> Vec<_> {
         let playbooks = claimed.iter().map(|one| &one.execution);
         playbooks
@@ -156,9 +159,11 @@ pub async fn a_claim_takes_of_each_playbook_what_there_is_room_for<S: Storage + 
         [pair("lockdown", "high")],
         "what was passed over is due still, and the limit is one for all"
     );
+    let full = [("lockdown", 0)];
+    assert_eq!(playbooks(world.claim_some(10, 10, &full).await), []);
     assert_eq!(
-        playbooks(world.claim_some(10, 10, &[("lockdown", 0)]).await),
-        [pair("recover", "low")]
+        playbooks(world.claim_some(10, 10, &[]).await),
+        [pair("lockdown", "low")]
     );
 }
 
