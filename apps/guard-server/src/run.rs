@@ -103,7 +103,8 @@ async fn run(settings: Settings, connections: &Handle) -> anyhow::Result<ExitCod
 const BACKLOG: u32 = 4096;
 
 fn bind(address: std::net::SocketAddr, connections: &Handle) -> anyhow::Result<TcpListener> {
-    let _who_hears_of_connections = connections.enter();
+    // A socket belongs to the runtime in which it is made.
+    let _entered = connections.enter();
     let listen = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?

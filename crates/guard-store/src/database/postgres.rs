@@ -48,9 +48,12 @@ impl Kept {
 
     fn put(&self, connection: PoolConnection<Postgres>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each lane of the committer uses one; what a look-up or a bisection used besides goes back to the pool.
+        // Each lane of the committer uses one. What a look-up or a bisection used besides is closed: it keeps plans, and the pool's
+        // connections do not.
         if kept.len() < LANES {
             kept.push((connection, Instant::now()));
+        } else {
+            drop(connection.detach());
         }
     }
 }
@@ -99,8 +102,8 @@ impl PgDatabase {
                 self.session(connection, Instant::now() + self.timeout)
             }
             stale => {
-                drop(stale);
-                self.open(Opening::Repetition).await?
+                let stale = stale.map(|(connection, _)| connection);
+                self.open_first(stale, Opening::Repetition).await?
             }
         };
         session.keeper = Some(self.kept.clone());
@@ -119,10 +122,22 @@ impl PgDatabase {
     ///
     /// One that gives no answer may have died in silence, and those that wait in the pool with it: the next one is fresh.
     async fn open(&self, opening: Opening<'_>) -> Result<PgSession, StorageError> {
+        self.open_first(None, opening).await
+    }
+
+    /// As [`PgDatabase::open`], but a connection that is at hand is tried before those of the pool.
+    async fn open_first(
+        &self,
+        mut first: Option<PoolConnection<Postgres>>,
+        opening: Opening<'_>,
+    ) -> Result<PgSession, StorageError> {
         let deadline = Instant::now() + self.timeout;
         let mut silent = false;
         loop {
-            let mut session = self.acquire(deadline).await?;
+            let mut session = match first.take() {
+                Some(connection) => self.session(connection, deadline),
+                None => self.acquire(deadline).await?,
+            };
             let patience = Instant::now() + self.timeout / SILENCE;
             if !silent {
                 session.deadline = patience.min(deadline);
