@@ -77,6 +77,8 @@ impl Dispatcher {
         let mut in_flight = InFlight::<PlaybookName>::default();
         let mut poll = tokio::time::interval(self.settings.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Whether more may be due than was begun: then each end of a delivery makes room for it.
+        let mut left = true;
         while !stop.is_cancelled() {
             // The first tick comes at once.
             let mut ticked = false;
@@ -86,16 +88,23 @@ impl Dispatcher {
                     if let Some(playbook) = broken {
                         self.breakers.abandon(&playbook);
                     }
+                    if !left {
+                        continue;
+                    }
                 }
                 () = self.wake.notified() => {}
                 _ = poll.tick() => ticked = true,
             }
-            if let Err(error) = self.round(&mut in_flight, ticked).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the outbox cannot be read"
-                );
-            }
+            left = match self.round(&mut in_flight, ticked).await {
+                Ok(left) => left,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the outbox cannot be read"
+                    );
+                    true
+                }
+            };
         }
         let drained = tokio::time::timeout(self.settings.drain, in_flight.drain());
         if drained.await.is_err() {
@@ -103,12 +112,13 @@ impl Dispatcher {
         }
     }
 
-    /// Begins deliveries while there is room and work; now and then ends before that what ran out of time.
+    /// Begins deliveries while there is room and work; now and then ends before that what ran out of time. Gives whether more
+    /// may be due than there was room for.
     async fn round(
         self: &Arc<Self>,
         in_flight: &mut InFlight<PlaybookName>,
         ends_overdue: bool,
-    ) -> Result<(), StorageError> {
+    ) -> Result<bool, StorageError> {
         let open = self.breakers.report(self.clock.now()).len();
         metric::level(metric::BREAKERS_OPEN, open);
         if ends_overdue {
@@ -119,16 +129,18 @@ impl Dispatcher {
         loop {
             let request = self.request(in_flight);
             if request.limit == 0 {
-                return Ok(());
+                return Ok(true);
             }
             let claimed = self.outbox.claim_due(&request).await?;
-            if claimed.is_empty() {
-                return Ok(());
-            }
+            let playbooks = claimed.iter().map(|one| &one.execution.playbook);
+            let (left, found) = (request.leaves(playbooks), !claimed.is_empty());
             for claimed in claimed {
                 let playbook = claimed.execution.playbook.clone();
                 self.breakers.begin(&playbook);
                 in_flight.begin(playbook, self.clone().deliver(claimed));
+            }
+            if !(left && found) {
+                return Ok(left);
             }
         }
     }

@@ -37,6 +37,19 @@ impl ClaimRequest {
         let full = self.fewer_of.iter().filter(|(_, room)| **room == 0);
         full.map(|(playbook, _)| playbook)
     }
+
+    /// Whether more may be due than what was claimed with it, one of each of these playbooks, because there was no room.
+    pub fn leaves<'a>(&self, claimed: impl Iterator<Item = &'a PlaybookName>) -> bool {
+        let mut counts = HashMap::new();
+        for playbook in claimed {
+            *counts.entry(playbook).or_insert(0_u32) += 1;
+        }
+        counts.values().sum::<u32>() >= self.limit
+            || self.full().next().is_some()
+            || counts
+                .iter()
+                .any(|(playbook, count)| *count >= self.room(playbook))
+    }
 }
 
 /// An execution that this instance is to deliver.
@@ -255,4 +268,37 @@ pub trait Outbox: Send + Sync {
     /// Ends executions whose time has run out: undelivered ones past their deadline, delivered ones without a result in
     /// time. At most `limit` of them.
     async fn expire(&self, limit: u32) -> Result<Vec<Settled>, StorageError>;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn what_there_was_no_room_for_may_be_left() {
+        let name = |name: &str| PlaybookName::parse(name).unwrap();
+        let leaves = |limit, fewer_of: &[(&str, u32)], claimed: &[&str]| {
+            let request = ClaimRequest {
+                instance: "test".to_owned(),
+                limit,
+                lease: Duration::from_secs(60),
+                of_each: 2,
+                fewer_of: fewer_of
+                    .iter()
+                    .map(|(playbook, room)| (name(playbook), *room))
+                    .collect(),
+            };
+            let claimed: Vec<_> = claimed.iter().map(|playbook| name(playbook)).collect();
+            request.leaves(claimed.iter())
+        };
+        assert!(!leaves(3, &[], &[]));
+        assert!(!leaves(3, &[], &["a", "b"]));
+        assert!(leaves(3, &[], &["a", "b", "c"]), "as many as it asked for");
+        assert!(leaves(3, &[], &["a", "a"]), "as many as of each");
+        assert!(!leaves(3, &[("b", 1)], &["a"]));
+        assert!(leaves(3, &[("a", 1)], &["a"]), "as many as of this one");
+        assert!(leaves(3, &[("b", 0)], &["a"]), "none of another");
+    }
 }

@@ -86,11 +86,14 @@ impl Known {
                          CROSS JOIN event_keys k ON k.tenant = m.value ->> 0 AND k.source = m.value ->> 1
                              AND k.key = m.value ->> 2
                          WHERE k.created_at >= $2",
+                // `LIMIT` keeps it from being planned as a join that reads all keys.
                 postgres: "SELECT m.place - 1 AS place, k.body_sha256, k.event_id
                            FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY m (value, place)
-                           JOIN event_keys k ON k.tenant = m.value ->> 0 AND k.source = m.value ->> 1
-                               AND k.key = m.value ->> 2
-                           WHERE k.created_at >= $2",
+                           CROSS JOIN LATERAL (
+                               SELECT k.body_sha256, k.event_id FROM event_keys k
+                               WHERE k.tenant = m.value ->> 0 AND k.source = m.value ->> 1 AND k.key = m.value ->> 2
+                                   AND k.created_at >= $2
+                               LIMIT 1) k",
             })
             .bind(serde_json::to_string(&asked).unwrap_or_else(|_| "[]".to_owned()))
             .bind(micros(now - KEY_LIFETIME))

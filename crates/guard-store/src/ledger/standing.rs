@@ -10,6 +10,23 @@ use super::known::TenantState;
 use crate::database::{Session, Sql};
 use crate::row::moment;
 
+/// The cooldown of each value that is asked about, and whether something of it waits to be delivered. Each is looked up by its
+/// key: a join, or an `EXISTS`, may be planned as one walk through all that there are.
+macro_rules! standing {
+    ($place:literal, $asked:literal, $same_value:literal) => {
+        concat!(
+            "SELECT ", $place, " AS place,
+                 (SELECT c.until FROM cooldowns c
+                  WHERE c.tenant = m.value ->> 0 AND c.rule_id = m.value ->> 1 AND c.value = m.value ->> 2) AS until,
+                 coalesce((SELECT true FROM rule_executions x
+                           WHERE ", $same_value, " AND x.state IN ('queued', 'dispatching')
+                             AND x.rollback_of IS NULL AND NOT x.dry_run
+                           LIMIT 1), false) AS undelivered
+             FROM ", $asked
+        )
+    };
+}
+
 /// Reads what holds the matching rules back: one statement, however many they are.
 pub(super) async fn read_standing(
     session: &mut Session,
@@ -33,24 +50,17 @@ pub(super) async fn read_standing(
     };
     let rows = session
         .query(Sql {
-            sqlite: "SELECT m.key AS place, c.until AS until,
-                         EXISTS (SELECT 1 FROM rule_executions x
-                                 WHERE x.tenant = m.value ->> 0 AND x.rule_id = m.value ->> 1
-                                   AND x.cooldown_value = m.value ->> 2 AND x.state IN ('queued', 'dispatching')
-                                   AND x.rollback_of IS NULL AND NOT x.dry_run)
-                             AS undelivered
-                     FROM json_each($1) m
-                     LEFT JOIN cooldowns c ON c.tenant = m.value ->> 0 AND c.rule_id = m.value ->> 1
-                         AND c.value = m.value ->> 2",
-            postgres: "SELECT m.place - 1 AS place, c.until AS until,
-                           EXISTS (SELECT 1 FROM rule_executions x
-                                   WHERE x.tenant = m.value ->> 0 AND x.rule_id = m.value ->> 1
-                                     AND x.cooldown_value = m.value ->> 2 AND x.state IN ('queued', 'dispatching')
-                                     AND x.rollback_of IS NULL AND NOT x.dry_run)
-                               AS undelivered
-                       FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY m (value, place)
-                       LEFT JOIN cooldowns c ON c.tenant = m.value ->> 0 AND c.rule_id = m.value ->> 1
-                           AND c.value = m.value ->> 2",
+            sqlite: standing!(
+                "m.key",
+                "json_each($1) m",
+                "x.tenant = m.value ->> 0 AND x.rule_id = m.value ->> 1 AND x.cooldown_value = m.value ->> 2"
+            ),
+            postgres: standing!(
+                "m.place - 1",
+                "jsonb_array_elements($1::jsonb) WITH ORDINALITY m (value, place)",
+                "x.tenant || '/' || x.rule_id || '/' || x.cooldown_value
+                     = (m.value ->> 0) || '/' || (m.value ->> 1) || '/' || (m.value ->> 2)"
+            ),
         })
         .bind(asked.to_json())
         .fetch_all()

@@ -34,10 +34,13 @@ pub(super) async fn read_matches(
             sqlite: "SELECT m.key AS place, w.at AS at FROM json_each($1) m
                      CROSS JOIN windows w ON w.tenant = m.value ->> 0 AND w.rule_id = m.value ->> 1
                          AND w.value = m.value ->> 2",
+            // `OFFSET 0` keeps it from being planned as a join that reads all windows.
             postgres: "SELECT m.place - 1 AS place, w.at AS at
                        FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY m (value, place)
-                       JOIN windows w ON w.tenant = m.value ->> 0 AND w.rule_id = m.value ->> 1
-                           AND w.value = m.value ->> 2",
+                       CROSS JOIN LATERAL (
+                           SELECT w.at FROM windows w
+                           WHERE w.tenant = m.value ->> 0 AND w.rule_id = m.value ->> 1 AND w.value = m.value ->> 2
+                           OFFSET 0) w",
         })
         .bind(asked.to_json())
         .fetch_all()

@@ -14,31 +14,24 @@ use crate::execution::{execution, read_row};
 use crate::row::{Columns, micros, moment};
 use crate::store::Store;
 
-/// The playbooks with something due, but of those that the second parameter names.
+/// The playbooks with something due, but of those that the second parameter names: from each name to the next. It does not
+/// ask about deadlines: then PostgreSQL might walk through the index of those.
 macro_rules! playbooks_due {
     ($index:literal, $named:literal) => {
         concat!(
             "WITH RECURSIVE waiting (playbook) AS (
-                 SELECT min(playbook) FROM rule_executions ",
-            $index,
-            " WHERE state IN ('queued', 'dispatching')
+                 SELECT ''
                  UNION ALL
-                 SELECT (SELECT min(x.playbook) FROM rule_executions x ",
-            $index,
-            "
-                         WHERE x.state IN ('queued', 'dispatching') AND x.playbook > w.playbook)
+                 SELECT (SELECT x.playbook FROM rule_executions x ", $index, "
+                         WHERE x.state IN ('queued', 'dispatching') AND x.playbook > w.playbook
+                         ORDER BY x.playbook LIMIT 1)
                  FROM waiting w WHERE w.playbook IS NOT NULL
              )
              SELECT w.playbook FROM waiting w
-             WHERE w.playbook NOT IN (SELECT ",
-            $named,
-            ")
-               AND EXISTS (
-                   SELECT 1 FROM rule_executions x ",
-            $index,
-            "
-                   WHERE x.state IN ('queued', 'dispatching') AND x.playbook = w.playbook
-                     AND x.next_attempt_at <= $1 AND x.deadline > $1)"
+             WHERE w.playbook NOT IN (SELECT ", $named, ")
+               AND (SELECT true FROM rule_executions x ", $index, "
+                    WHERE x.state IN ('queued', 'dispatching') AND x.playbook = w.playbook AND x.next_attempt_at <= $1
+                    LIMIT 1)"
         )
     };
 }

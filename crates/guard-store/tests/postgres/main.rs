@@ -9,6 +9,7 @@
 
 mod instances;
 mod notifications;
+mod plans;
 mod retention;
 mod row_security;
 mod server;

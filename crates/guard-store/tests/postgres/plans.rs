@@ -1,0 +1,112 @@
+//! What commits and deliveries read does not grow with what there has been, whether or not the tables were ever analysed.
+
+use guard_app::ports::{Clock, Outbox};
+use guard_store::Store;
+use guard_testkit::contract::{World, acknowledged, recorded};
+use guard_testkit::{TestDatabase, event_body, intake_key};
+use sqlx::PgConnection;
+
+use super::instances;
+
+/// A cooldown, a window and a playbook.
+const RULES: &str = "
+rules:
+  - id: third
+    event_type: '*'
+    window: { count: 3, within: 10m, by: [context.host] }
+    action: ignore
+  - id: lockdown
+    event_type: security_threat
+    cooldown_minutes: 10
+    cooldown_by: [context.host]
+    action: { trigger_playbook: { name: lockdown } }
+";
+
+/// Four thousand events with keys, whose executions have been delivered.
+const PAST: &str = "
+    INSERT INTO cooldowns (tenant, rule_id, value, claimed_by, until)
+        SELECT 'default', 'lockdown', '[\"past-' || n || '\"]', gen_random_uuid(), {now} + 600000000 FROM generate_series(1, 4000) n;
+    INSERT INTO windows (tenant, rule_id, value, at, event_id, until)
+        SELECT 'default', 'third', '[\"past-' || n || '\"]', {now}, gen_random_uuid(), {now} + 600000000
+        FROM generate_series(1, 4000) n;
+    INSERT INTO event_keys (tenant, source, key, body_sha256, event_id, created_at)
+        SELECT 'default', 'sentinel', 'past-' || n, '\\x00', gen_random_uuid(), {now} FROM generate_series(1, 4000) n;
+    INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity, severity_rank,
+            state, cooldown_value, params, next_attempt_at, deadline, executed_at)
+        SELECT 'default', gen_random_uuid(), gen_random_uuid(), 'lockdown', 1, 'lockdown', 'high', 3, 'queued',
+            '[\"past-' || n || '\"]', '{}', {now}, {now} + 600000000, {now}
+        FROM generate_series(1, 4000) n;
+    UPDATE rule_executions SET state = 'acknowledged', confirm_by = {now} + 600000000";
+
+/// Rows and entries of indexes that sessions which have ended have read.
+const READ: &str =
+    "SELECT (SELECT sum(seq_tup_read)::bigint FROM pg_stat_user_tables WHERE relname = ANY ($1))
+    + (SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = ANY ($1))";
+
+/// Ends the other sessions, so that everything they have read is counted.
+async fn read_by_others(connection: &mut PgConnection) -> i64 {
+    let others =
+        "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+                  AND backend_type = 'client backend'";
+    let end = format!("SELECT pg_terminate_backend(pid) {others}");
+    sqlx::query(sqlx::AssertSqlSafe(end))
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let count = format!("SELECT count(*) {others}");
+    while sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(count.clone()))
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap()
+        > 0
+    {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let tables = ["cooldowns", "windows", "event_keys", "rule_executions"];
+    sqlx::query_scalar(READ)
+        .bind(tables)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_a_commit_and_a_delivery_read_does_not_grow_with_the_past() {
+    let database = TestDatabase::create().await;
+    let [world] = instances::<1>(&database).await;
+    world.publish(RULES).await;
+    let mut connection = database.connect().await;
+    let past = PAST.replace("{now}", &world.clock.now().timestamp_micros().to_string());
+    sqlx::raw_sql(sqlx::AssertSqlSafe(past))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    // What is no entry any more is taken for one until somebody has looked at it.
+    assert!(world.claim(10, &[]).await.is_empty());
+    let before = read_by_others(&mut connection).await;
+    let rounds = 20;
+    for round in 0..rounds {
+        deliver(&world, round).await;
+    }
+    let read = read_by_others(&mut connection).await - before;
+    assert!(read < rounds * 200, "{read} rows in {rounds} rounds");
+}
+
+/// Commits an event, and delivers what it triggers.
+async fn deliver(world: &World<Store>, round: i64) {
+    let body = event_body(
+        "security_threat",
+        "high",
+        &format!(r#"{{"host":"{round}"}}"#),
+    );
+    let key = intake_key(&format!("key-{round}"), &body);
+    let outcomes = world.commit(&[world.intake(&body, Some(key)).await]).await;
+    assert!(recorded(&outcomes[0]).execution.is_some());
+    let claimed = world.claim(10, &[]).await;
+    assert_eq!(claimed.len(), 1);
+    world
+        .store
+        .settle(&claimed[0], &acknowledged())
+        .await
+        .unwrap();
+}
