@@ -1,4 +1,5 @@
-//! A database that has been in use: events of the last twelve hours, with their records.
+//! A database that has been in use: events of the last twelve hours, with their records. One in five hundred has triggered: there
+//! are its execution, which ended, with its attempt and its cooldown, which has not.
 
 use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
 
@@ -12,6 +13,22 @@ const RECORDS: &str = "INSERT INTO audit_log (tenant, audit_id, chain, link, pos
     SELECT 'default', {id}, {chain}, n / 32 + 1, n % 32, 'decision', 'key:api', '0197f0e0-0000-7000-8000-000000000000', {id},
         {digest}, 'no_action', 1, 'No rule matched', ms * 1000, {digest}
     FROM {numbers}";
+
+/// Every so many events one triggered.
+const TRIGGERED: &str = "n % 500 = 0";
+const EXECUTIONS: &str = "INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,
+        severity_rank, state, cooldown_value, params, attempts, epoch, next_attempt_at, deadline, executed_at, acknowledged_at,
+        started_at, finished_at)
+    SELECT 'default', {id}, {id}, 'trigger', 1, 'isolate-host', 'medium', 2, 'succeeded', '[' || n || ']', '{}', 1, 1, ms * 1000,
+        ms * 1000 + 900000000, ms * 1000, ms * 1000, ms * 1000, ms * 1000
+    FROM {numbers} WHERE {triggered}";
+const ATTEMPTS: &str = "INSERT INTO execution_attempts (tenant, execution_id, attempt, epoch, instance, started_at, finished_at,
+        outcome, status_code, detail, may_have_run)
+    SELECT 'default', {id}, 1, 1, 'past', ms * 1000, ms * 1000, 'acknowledged', 200, 'n8n answered 200', true
+    FROM {numbers} WHERE {triggered}";
+const COOLDOWNS: &str = "INSERT INTO cooldowns (tenant, rule_id, value, claimed_by, until)
+    SELECT 'default', 'trigger', '[' || n || ']', {id}, ms * 1000 + 86400000000
+    FROM {numbers} WHERE {triggered}";
 
 /// Fills the database of a server that has made its schema.
 pub(crate) async fn fill(url: &str, events: u64) {
@@ -38,9 +55,11 @@ pub(crate) async fn fill(url: &str, events: u64) {
             ]
         };
         let replace = |text: String, (from, to): &(&str, String)| text.replace(from, to);
-        pairs.iter().fold(text.to_owned(), replace)
+        pairs
+            .iter()
+            .fold(text.replace("{triggered}", TRIGGERED), replace)
     };
-    for text in [EVENTS, RECORDS] {
+    for text in [EVENTS, RECORDS, EXECUTIONS, ATTEMPTS, COOLDOWNS] {
         let statement = sqlx::AssertSqlSafe(replaced(text));
         if postgres {
             let mut connection = PgConnection::connect(url).await.expect("a connection");
@@ -58,7 +77,7 @@ pub(crate) async fn fill(url: &str, events: u64) {
     }
     if postgres {
         let mut connection = PgConnection::connect(url).await.expect("a connection");
-        let settle = "VACUUM (ANALYZE) events, audit_log; CHECKPOINT";
+        let settle = "VACUUM (ANALYZE) events, audit_log, rule_executions, execution_attempts, cooldowns; CHECKPOINT";
         for statement in settle.split(';') {
             connection
                 .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())))
