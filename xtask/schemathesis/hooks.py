@@ -9,7 +9,7 @@ from schemathesis.core import NotSet
 from schemathesis.specs.openapi import checks
 
 PAST = "2026-11-20T03:01:00Z"
-KEY = re.compile("[ -~]*[!#-~][ -~]*")
+KEY = re.compile(r'[!#-~][ -~]{0,254}|"([ !#-\[\]-~]|\\["\\]){1,255}"')
 FUTURE = "2099-11-20T03:01:00Z"
 
 

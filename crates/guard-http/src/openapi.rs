@@ -196,7 +196,8 @@ fn bounds(path: &str, name: &str) -> Option<Value> {
             json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"})
         }
         "Idempotency-Key" => {
-            json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*[!#-~][ -~]*$"})
+            // Bare, or a string of RFC 8941.
+            json!({"type": "string", "pattern": r#"^([!#-~][ -~]{0,254}|"([ !#-\[\]-~]|\\["\\]){1,255}")$"#})
         }
         _ => return None,
     })

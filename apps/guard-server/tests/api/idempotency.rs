@@ -44,6 +44,25 @@ async fn the_id_of_the_event_is_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_key_in_quotes_is_what_is_inside() {
+    let app = TestApp::start().await;
+    let body = event_body("user_offboarding", "low", "{}");
+    post(&app, r#"a"b\c"#, &body).await.is(200);
+    let same = post(&app, r#""a\"b\\c""#, &body).await.is(200);
+    assert_eq!(same.headers["idempotent-replayed"], "true");
+    let (longest, longer) = ("k".repeat(255), "k".repeat(256));
+    post(&app, &format!("\"{longest}\""), &body).await.is(200);
+    let quotes = "\"".repeat(257);
+    for wrong in [
+        r#"""#, r#""""#, r#""a"#, r#""a"b""#, r#""a\b""#, r#""a\""#, "a\tb", &quotes, &longer,
+    ] {
+        post(&app, wrong, &body)
+            .await
+            .problem(422, "validation", "");
+    }
+}
+
+#[tokio::test]
 async fn a_replay_tells_the_state_as_it_is_now() {
     let app = TestApp::with(super::harness::RULES, &[("executor.ack_wait", "50ms")]).await;
     app.playbooks.hold();

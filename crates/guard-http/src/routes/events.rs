@@ -40,7 +40,7 @@ pub(crate) fn router() -> OpenApiRouter<Shared> {
     path = "/events",
     tag = "events",
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "The sender's key for this event: repeating the request with it has no further effect for 24 hours")),
+        description = "The sender's key for this event, at most 255 characters, bare or in quotes (RFC 8941): repeating the request with it has no further effect for 24 hours")),
     request_body(content = Object, description = "An event: `event_type`, `severity`, `source`, `timestamp`, `context`, and optionally `id`",
         example = json!({"event_type": "backup_failed", "severity": "high", "source": "sentinel",
             "timestamp": "2026-11-20T03:01:00.123456", "context": {"error": "Connection timeout", "retry_count": 0}})),
@@ -109,25 +109,41 @@ async fn post_event_v1(
     post_event(state, caller, context, headers, body).await
 }
 
-/// The key of the header: a string of the structured fields of RFC 8941, or the bare text.
+/// The key of the header: a string of the structured fields of RFC 8941, or the bare text, which begins with no quote.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
-    let wrong = || {
-        Problem::invalid_field(
-            "",
-            "the header `Idempotency-Key` holds characters that are not ASCII",
-        )
-    };
-    let text = value.to_str().map_err(|_| wrong())?.trim();
-    let quoted = text
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    Ok(Some(quoted.map_or_else(
-        || text.to_owned(),
-        |inner| inner.replace("\\\"", "\"").replace("\\\\", "\\"),
-    )))
+    let wrong = |what| Problem::invalid_field("", format!("the header `Idempotency-Key` {what}"));
+    let text = value.to_str().map_or("\t", str::trim);
+    if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(wrong("holds other characters than printable ASCII"));
+    }
+    match text.strip_prefix('"') {
+        None => Ok(Some(text.to_owned())),
+        Some(rest) => unquoted(rest).map(Some).ok_or_else(|| {
+            wrong(
+                "begins with a quote: then another one ends it, and one inside it, as a backslash, has a backslash before it",
+            )
+        }),
+    }
+}
+
+/// What a string of RFC 8941 (section 3.3.3) holds, of the text after its first quote.
+fn unquoted(rest: &str) -> Option<String> {
+    let mut key = String::with_capacity(rest.len());
+    let mut characters = rest.chars();
+    loop {
+        match characters.next()? {
+            '"' => return characters.as_str().is_empty().then_some(key),
+            '\\' => key.push(
+                characters
+                    .next()
+                    .filter(|next| matches!(next, '"' | '\\'))?,
+            ),
+            other => key.push(other),
+        }
+    }
 }
 
 /// Read an event, what was decided about it, and what followed.
