@@ -115,10 +115,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         return Ok(None);
     };
     let wrong = |what| Problem::invalid_field("", format!("the header `Idempotency-Key` {what}"));
-    let text = value.to_str().map_or("\t", str::trim);
-    if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return Err(wrong("holds other characters than printable ASCII"));
-    }
+    let printable = |text: &&str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    let text = value.to_str().ok().map(str::trim).filter(printable);
+    let text = text.ok_or_else(|| wrong("holds other characters than printable ASCII"))?;
     match text.strip_prefix('"') {
         None => Ok(Some(text.to_owned())),
         Some(rest) => unquoted(rest).map(Some).ok_or_else(|| {
