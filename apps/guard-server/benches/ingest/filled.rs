@@ -14,21 +14,21 @@ const RECORDS: &str = "INSERT INTO audit_log (tenant, audit_id, chain, link, pos
         {digest}, 'no_action', 1, 'No rule matched', ms * 1000, {digest}
     FROM {numbers}";
 
-/// Every so many events one triggered.
+/// Which events triggered. No value is one of the load's own, whose events would be suppressed.
 const TRIGGERED: &str = "n % 500 = 0";
-const EXECUTIONS: &str = "INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,
+const EXECUTIONS: &str = r#"INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,
         severity_rank, state, cooldown_value, params, attempts, epoch, next_attempt_at, deadline, executed_at, acknowledged_at,
         started_at, finished_at)
-    SELECT 'default', {id}, {id}, 'trigger', 1, 'isolate-host', 'medium', 2, 'succeeded', '[' || n || ']', '{}', 1, 1, ms * 1000,
+    SELECT 'default', {id}, {id}, 'trigger', 1, 'bench', 'medium', 2, 'succeeded', '["past-' || n || '"]', '{}', 1, 1, ms * 1000,
         ms * 1000 + 900000000, ms * 1000, ms * 1000, ms * 1000, ms * 1000
-    FROM {numbers} WHERE {triggered}";
+    FROM {numbers} WHERE {triggered}"#;
 const ATTEMPTS: &str = "INSERT INTO execution_attempts (tenant, execution_id, attempt, epoch, instance, started_at, finished_at,
         outcome, status_code, detail, may_have_run)
     SELECT 'default', {id}, 1, 1, 'past', ms * 1000, ms * 1000, 'acknowledged', 200, 'n8n answered 200', true
     FROM {numbers} WHERE {triggered}";
-const COOLDOWNS: &str = "INSERT INTO cooldowns (tenant, rule_id, value, claimed_by, until)
-    SELECT 'default', 'trigger', '[' || n || ']', {id}, ms * 1000 + 86400000000
-    FROM {numbers} WHERE {triggered}";
+const COOLDOWNS: &str = r#"INSERT INTO cooldowns (tenant, rule_id, value, claimed_by, until)
+    SELECT 'default', 'trigger', '["past-' || n || '"]', {id}, ms * 1000 + 86400000000
+    FROM {numbers} WHERE {triggered}"#;
 
 /// Fills the database of a server that has made its schema.
 pub(crate) async fn fill(url: &str, events: u64) {

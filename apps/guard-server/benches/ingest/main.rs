@@ -118,7 +118,7 @@ impl Plan {
             let place = Place::make(postgres).await;
             let subject = Subject::guard(&place.url, n8n.address(), &NO_WAIT);
             if filled > 0 {
-                filled::fill(&place.url, filled).await;
+                filled::fill(&place.url_of_its_keeper(), filled).await;
             }
             let name = format!("guard on {} with {filled} events", name(postgres));
             rates.push(self.closed_loop(&name, &subject).await);
@@ -215,11 +215,17 @@ fn print(name: &str, load: &str, outcome: &Outcome, subject: &Subject, before: D
 /// A fresh database.
 struct Place {
     url: String,
-    _postgres: Option<TestDatabase>,
+    postgres: Option<TestDatabase>,
     _folder: tempfile::TempDir,
 }
 
 impl Place {
+    /// The address for whoever may also tell the database's server what to do.
+    fn url_of_its_keeper(&self) -> String {
+        let postgres = self.postgres.as_ref();
+        postgres.map_or_else(|| self.url.clone(), TestDatabase::superuser_url)
+    }
+
     async fn make(postgres: bool) -> Self {
         // Under the build's folder: a temporary folder may be in memory, where nothing waits for a disk.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
@@ -234,7 +240,7 @@ impl Place {
         };
         Self {
             url,
-            _postgres: database,
+            postgres: database,
             _folder: folder,
         }
     }
