@@ -277,6 +277,7 @@ impl IntakeService {
             tenant: principal.tenant.clone(),
             event_id: EventId::new(received_at, random_tail(self.random.as_ref())),
             received_at,
+            body_sha256: Sha256::digest(event.body()).into(),
             event: Arc::new(event),
             key,
             rules,

@@ -63,28 +63,22 @@ pub(crate) async fn surround(
     let id = sent
         .and_then(|text| Uuid::parse_str(text).ok())
         .unwrap_or_else(|| id::v7(api.clock.now(), random_tail(api.random.as_ref())));
-    // Who sends no trace begins one: it bears the request's id.
-    let traceparent = traceparent(request.headers()).unwrap_or_else(|| {
-        let span = format!("{:032x}", api.random.next_u128());
-        format!(
-            "00-{}-{}-00",
-            id.simple(),
-            span.get(..16).unwrap_or("0000000000000001")
-        )
-    });
+    let traceparent = traceparent(request.headers())
+        .unwrap_or_else(|| new_traceparent(id, api.random.next_u128()));
     request
         .extensions_mut()
         .insert(RequestContext { id, traceparent });
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = next.run(request).await;
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         metrics::counter!(metric::REFUSED, "status" => status.as_u16().to_string()).increment(1);
-        tracing::debug!(%method, path, status = status.as_u16(), request_id = %id, "refused");
+        tracing::debug!(%method, path = uri.path(), status = status.as_u16(), request_id = %id, "refused");
         response = in_one_form(response, id);
     }
-    harden(response.headers_mut(), &path);
-    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+    harden(response.headers_mut(), uri.path());
+    let mut text = Uuid::encode_buffer();
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
@@ -106,6 +100,15 @@ fn in_one_form(mut response: Response, id: Uuid) -> Response {
         rendered.headers_mut().insert(http::header::ALLOW, allow);
     }
     rendered
+}
+
+/// The trace of whoever sends none: it bears the request's id.
+fn new_traceparent(id: Uuid, random: u128) -> String {
+    let (mut trace, mut span) = (Uuid::encode_buffer(), Uuid::encode_buffer());
+    let trace = id.simple().encode_lower(&mut trace);
+    let span = Uuid::from_u128(random).simple().encode_lower(&mut span);
+    let span = span.get(..16).unwrap_or("0000000000000001");
+    ["00-", trace, "-", span, "-00"].concat()
 }
 
 /// The W3C trace context of a request, if it is well-formed (version 00).
@@ -154,5 +157,7 @@ mod tests {
         ] {
             assert_eq!(of(bad), None, "{bad}");
         }
+        let new = new_traceparent(Uuid::max(), 7 << 64);
+        assert_eq!(of(&new).as_deref(), Some(new.as_str()));
     }
 }

@@ -1,9 +1,11 @@
 //! Reading back. Ids sort by time, so that a range of ids is a range of time and a page is a range of ids.
 //!
 //! Each list has one statement for each filter that has an index of its own; further filters narrow what that index finds. The
-//! statement names its index: without statistics SQLite would walk the whole range of ids instead.
+//! statement names its index: without statistics SQLite would walk the whole range of ids instead. Events have no such indexes; see
+//! [`events`].
 
 mod audit;
+mod events;
 mod rows;
 
 use async_trait::async_trait;
@@ -13,8 +15,7 @@ use guard_app::ports::{
     EventFilter, EventRecord, ExecutionDetail, ExecutionFilter, IdPage, StorageError,
 };
 use guard_domain::{
-    DecisionKind, EventId, EventType, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId,
-    Source, TenantId, id,
+    EventId, Execution, ExecutionId, ExecutionState, PlaybookName, RuleId, TenantId, id,
 };
 use tracing::instrument;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ use crate::execution::{execution, read_row};
 use crate::row::Columns;
 use crate::store::Store;
 pub(crate) use rows::escalation;
-use rows::{attempt, event_record, with_notifications};
+use rows::{attempt, with_notifications};
 
 /// A statement of a list whose first parameters are the tenant, the least id, the id that all are below, and the limit.
 fn paged<'s>(
@@ -57,22 +58,6 @@ macro_rules! indexed {
 }
 pub(crate) use indexed;
 
-macro_rules! select_events {
-    ($index:literal, $filter:literal) => {
-        indexed!(
-            "SELECT e.event_id, e.body, e.received_at, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
-                    a.executed_at, x.execution_id, x.playbook, x.state, x.attempts
-             FROM events e",
-            $index,
-            concat!("JOIN audit_log a ON a.tenant = e.tenant AND a.audit_id = e.event_id AND a.action = 'decision'
-             LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
-             WHERE e.tenant = $1 AND e.event_id >= $2 AND e.event_id < $3 AND ",
-            $filter,
-            " ORDER BY e.event_id DESC LIMIT $4")
-        )
-    };
-}
-
 macro_rules! select_executions {
     ($index:literal, $filter:literal) => {
         indexed!(
@@ -95,18 +80,7 @@ impl Archive for Store {
         tenant: &TenantId,
         id: EventId,
     ) -> Result<Option<EventRecord>, StorageError> {
-        let row = self
-            .database
-            .reader_for(tenant)
-            .await?
-            .query(select_events!("", "e.event_id = $2"))
-            .bind(tenant.as_str())
-            .bind(id.as_uuid())
-            .bind(Uuid::max())
-            .bind(1)
-            .fetch_optional()
-            .await?;
-        row.as_ref().map(event_record).transpose()
+        self.event_by_id(tenant, id).await
     }
 
     #[instrument(name = "db.event.list", level = "debug", skip_all)]
@@ -116,47 +90,7 @@ impl Archive for Store {
         filter: &EventFilter,
         page: IdPage,
     ) -> Result<Vec<EventRecord>, StorageError> {
-        let statement = match filter {
-            EventFilter {
-                source: Some(_), ..
-            } => select_events!(
-                "INDEXED BY events_by_source",
-                "e.source = $5 AND ($6 IS NULL OR e.event_type = $6) AND ($7 IS NULL OR e.decision = $7)"
-            ),
-            EventFilter {
-                decision: Some(_), ..
-            } => {
-                select_events!(
-                    "INDEXED BY events_by_decision",
-                    "$5 IS NULL AND ($6 IS NULL OR e.event_type = $6) AND e.decision = $7"
-                )
-            }
-            EventFilter {
-                event_type: Some(_),
-                ..
-            } => {
-                select_events!(
-                    "INDEXED BY events_by_type",
-                    "$5 IS NULL AND e.event_type = $6 AND $7 IS NULL"
-                )
-            }
-            _ => select_events!("", "$5 IS NULL AND $6 IS NULL AND $7 IS NULL"),
-        };
-        let mut session = self.database.reader_for(tenant).await?;
-        let rows = paged(
-            &mut session,
-            statement,
-            tenant,
-            page,
-            filter.since,
-            filter.until,
-        )
-        .bind(filter.source.as_ref().map(Source::as_str))
-        .bind(filter.event_type.as_ref().map(EventType::as_str))
-        .bind(filter.decision.map(DecisionKind::as_str))
-        .fetch_all()
-        .await?;
-        rows.iter().map(event_record).collect()
+        self.event_page(tenant, filter, page).await
     }
 
     #[instrument(name = "db.execution.read", level = "debug", skip_all)]

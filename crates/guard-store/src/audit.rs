@@ -3,6 +3,8 @@
 mod act;
 mod head;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use guard_app::ports::{Random, StorageError, random_tail};
 use guard_audit::{CanonicalRecord, hex, link_hash};
@@ -36,28 +38,28 @@ pub(crate) struct Subject<'a> {
 }
 
 /// The records of one transaction; they are written together, with their link.
-pub(crate) struct AuditWriter {
+pub(crate) struct AuditWriter<'a> {
     now: DateTime<Utc>,
-    rows: Vec<Row>,
+    rows: Vec<Row<'a>>,
 }
 
 /// A record as it is stored.
-struct Row {
+struct Row<'a> {
     id: Uuid,
-    tenant: String,
+    tenant: &'a str,
     action: &'static str,
-    actor: String,
-    request_id: Option<String>,
+    actor: Cow<'a, str>,
+    request_id: Option<&'a str>,
     target: Option<String>,
     event_id: Option<Uuid>,
     event_sha256: Option<[u8; 32]>,
     decision: Option<&'static str>,
-    rule_id: Option<String>,
+    rule_id: Option<&'a str>,
     rule_version: Option<u32>,
     revision: Option<u64>,
     execution_id: Option<Uuid>,
-    message: String,
-    shadows: String,
+    message: Cow<'a, str>,
+    shadows: Cow<'static, str>,
     hash: [u8; 32],
 }
 
@@ -71,22 +73,17 @@ static INSERT_RECORDS: Insert = insert!(
     ""
 );
 
-impl AuditWriter {
-    /// Begins the records of a transaction, which have this as their time.
-    pub(crate) const fn begin(now: DateTime<Utc>) -> Self {
+impl<'a> AuditWriter<'a> {
+    /// Begins so many records of a transaction, which have this as their time.
+    pub(crate) fn begin(now: DateTime<Utc>, records: usize) -> Self {
         Self {
             now,
-            rows: Vec::new(),
+            rows: Vec::with_capacity(records),
         }
     }
 
-    /// How many records there are.
-    pub(crate) const fn count(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Adds a record.
-    pub(crate) fn add(&mut self, random: &dyn Random, record: Record<'_>) {
+    pub(crate) fn add(&mut self, random: &dyn Random, record: Record<'a>) {
         let Subject {
             event,
             decision,
@@ -99,7 +96,11 @@ impl AuditWriter {
             None => AuditId::new(self.now, random_tail(random)),
         };
         let event_sha256 = event.map(|(_, digest)| hex(&digest));
-        let shadows = serde_json::to_string(shadows).unwrap_or_else(|_| "[]".to_owned());
+        let shadows = match shadows {
+            [] => None,
+            shadows => serde_json::to_string(shadows).ok(),
+        };
+        let shadows = shadows.map_or(Cow::Borrowed("[]"), Cow::Owned);
         let rule_id = decision.and_then(|decision| decision.rule_id.as_ref());
         let (actor, message) = (text(record.actor), text(record.message));
         let canonical = CanonicalRecord {
@@ -127,19 +128,19 @@ impl AuditWriter {
         };
         let row = Row {
             id: id.as_uuid(),
-            tenant: record.tenant.as_str().to_owned(),
+            tenant: record.tenant.as_str(),
             action: record.action,
-            request_id: record.request_id.map(str::to_owned),
+            request_id: record.request_id,
             event_id: event.map(|(id, _)| id.as_uuid()),
             event_sha256: event.map(|(_, digest)| digest),
             decision: decision.map(|decision| decision.kind.as_str()),
-            rule_id: rule_id.map(|id| id.as_str().to_owned()),
+            rule_id: rule_id.map(RuleId::as_str),
             rule_version: decision.and_then(|decision| decision.rule_version),
             revision: decision.map(|decision| decision.revision),
             execution_id: execution_id.map(|id| id.as_uuid()),
             hash,
-            actor: actor.into_owned(),
-            message: message.into_owned(),
+            actor,
+            message,
             target: record.target,
             shadows,
         };
@@ -171,7 +172,7 @@ impl AuditWriter {
                     place.chain.into(),
                     place.link.into(),
                     micros(self.now).into(),
-                    row.tenant.as_str().into(),
+                    row.tenant.into(),
                     row.id.into(),
                     position.into(),
                     row.action.into(),
@@ -195,7 +196,7 @@ impl AuditWriter {
     }
 }
 
-impl Row {
+impl Row<'_> {
     /// What a record of a decision says beside whose and of which event it is: the actor, the request, the event's digest, the
     /// rule, its version, the revision, the execution, the message, the shadows and the record's hash.
     fn cells(&self) -> [Cell<'_>; 10] {
@@ -203,15 +204,15 @@ impl Row {
             .revision
             .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         [
-            self.actor.as_str().into(),
-            Cell::Text(self.request_id.as_deref()),
+            self.actor.as_ref().into(),
+            Cell::Text(self.request_id),
             Cell::Bytes(self.event_sha256.as_ref().map(<[u8; 32]>::as_slice)),
-            Cell::Text(self.rule_id.as_deref()),
+            Cell::Text(self.rule_id),
             Cell::Number(self.rule_version.map(i64::from)),
             Cell::Number(revision),
             Cell::Id(self.execution_id),
-            self.message.as_str().into(),
-            self.shadows.as_str().into(),
+            self.message.as_ref().into(),
+            self.shadows.as_ref().into(),
             self.hash.as_slice().into(),
         ]
     }
@@ -219,7 +220,7 @@ impl Row {
 
 /// A link as it is stored.
 pub(crate) struct Link {
-    place: Place,
+    pub(crate) place: Place,
     hash: [u8; 32],
     records: i64,
     created_at: i64,
@@ -243,7 +244,7 @@ impl Link {
     }
 }
 
-impl AuditWriter {
+impl AuditWriter<'_> {
     /// The link of the records at its place.
     pub(crate) fn link(&self, place: Place) -> Link {
         let hashes: Vec<_> = self.rows.iter().map(|row| row.hash).collect();
@@ -278,7 +279,7 @@ impl Store {
         chain: &mut Chain,
         record: Record<'_>,
     ) -> Result<Head, StorageError> {
-        let mut writer = AuditWriter::begin(self.clock.now());
+        let mut writer = AuditWriter::begin(self.clock.now(), 1);
         writer.add(self.random.as_ref(), record);
         let place = self.next_place(chain);
         writer.write(session, &place).await?;

@@ -7,20 +7,23 @@ mod insert;
 mod postgres;
 mod query;
 mod row;
+mod sqlite;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
 use guard_domain::TenantId;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{Postgres, Sqlite};
 
-use crate::error::{outcome_unknown, unavailable};
+use crate::error::unavailable;
 pub(crate) use insert::{Cell, Insert, MANY, insert};
 pub(crate) use postgres::{PgDatabase, PgSession};
 pub(crate) use query::Query;
 pub(crate) use row::{Column, Row};
+pub(crate) use sqlite::{SqliteSession, SqliteWriter};
 
 /// A statement as each of the databases understands it.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +44,7 @@ impl From<&'static str> for Sql {
 /// The connections to a database.
 pub(crate) enum Database {
     Sqlite {
-        /// One connection: SQLite has one writer.
-        writer: SqlitePool,
+        writer: Arc<SqliteWriter>,
         reader: SqlitePool,
     },
     Postgres(PgDatabase),
@@ -58,11 +60,10 @@ impl Database {
     pub(crate) async fn begin(&self) -> Result<Session, StorageError> {
         match self {
             // Nobody else writes meanwhile.
-            Self::Sqlite { writer, .. } => writer
-                .begin_with("BEGIN IMMEDIATE")
-                .await
-                .map(Session::SqliteTransaction)
-                .map_err(unavailable),
+            Self::Sqlite { writer, .. } => {
+                let session = writer.take().await?.begin().await;
+                session.map(Session::SqliteTransaction)
+            }
             Self::Postgres(database) => database.begin().await.map(Session::Postgres),
         }
     }
@@ -75,10 +76,11 @@ impl Database {
         }
     }
 
-    /// A session for one statement, which is a transaction of its own where the database has that; else a transaction.
+    /// A session for one statement: with PostgreSQL it is a transaction of its own, with SQLite it begins one, see
+    /// [`Session::may_begin`].
     pub(crate) async fn begin_single(&self) -> Result<Session, StorageError> {
         match self {
-            Self::Sqlite { .. } => self.begin().await,
+            Self::Sqlite { writer, .. } => writer.take().await.map(Session::SqliteTransaction),
             Self::Postgres(database) => database.begin_single().await.map(Session::Postgres),
         }
     }
@@ -132,7 +134,7 @@ pub(crate) enum WholeLock {
 /// A connection or a transaction. A transaction that is dropped is rolled back.
 pub(crate) enum Session {
     Sqlite(PoolConnection<Sqlite>),
-    SqliteTransaction(Transaction<'static, Sqlite>),
+    SqliteTransaction(SqliteSession),
     Postgres(PgSession),
 }
 
@@ -145,6 +147,14 @@ impl Session {
     /// Whether this is PostgreSQL, where several instances work at once.
     pub(crate) const fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))
+    }
+
+    /// Whether the next statement has to begin the transaction. Once asked, the transaction counts as begun.
+    pub(crate) const fn may_begin(&mut self) -> bool {
+        match self {
+            Self::SqliteTransaction(session) => session.may_begin(),
+            Self::Sqlite(_) | Self::Postgres(_) => false,
+        }
     }
 
     /// Waits until no other transaction has the lock; it is held until the end of the transaction. SQLite has one writer
@@ -177,9 +187,7 @@ impl Session {
     pub(crate) async fn commit(self) -> Result<(), StorageError> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::SqliteTransaction(transaction) => {
-                transaction.commit().await.map_err(outcome_unknown)
-            }
+            Self::SqliteTransaction(transaction) => transaction.commit().await,
             Self::Postgres(session) => session.commit().await,
         }
     }
@@ -194,9 +202,7 @@ impl Session {
     pub(crate) async fn roll_back(self) -> Result<(), StorageError> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::SqliteTransaction(transaction) => {
-                transaction.rollback().await.map_err(unavailable)
-            }
+            Self::SqliteTransaction(transaction) => transaction.roll_back().await,
             Self::Postgres(session) => session.roll_back().await,
         }
     }

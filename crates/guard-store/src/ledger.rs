@@ -233,7 +233,9 @@ impl Store {
         }
         batch.write_effects(&mut session).await?;
         let place = self.next_place(&mut chain);
-        let written = match batch.write_record(&mut session, place, assumed).await {
+        let spans = self.unwritten(batch.sightings());
+        let written = batch.write_record(&mut session, place, assumed, &spans);
+        let written = match written.await {
             Ok(Some(head)) if is_planted(AnswerBeforeCommit) => {
                 tokio::spawn(async { (tokio::time::sleep(LATE).await, session.commit().await) });
                 Ok(Some(head))
@@ -243,7 +245,10 @@ impl Store {
             Err(error) => Err(session.explain(error)),
         };
         match written {
-            Ok(Some(head)) => chain.advance(head),
+            Ok(Some(head)) => {
+                chain.advance(head);
+                self.note_written(&spans);
+            }
             Err(StorageError::OutcomeUnknown(_)) => {}
             Ok(None) | Err(_) => chain.stay(),
         }

@@ -24,6 +24,7 @@ mod row;
 mod row_security;
 mod rules;
 mod schema;
+mod spans;
 mod store;
 mod tenants;
 

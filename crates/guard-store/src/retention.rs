@@ -48,6 +48,7 @@ impl Retention for Store {
                 return Ok(dropped);
             }
         }
+        self.delete_spans(floor, limit, &mut dropped).await?;
         self.delete_links(floor, limit, &mut dropped).await?;
         self.delete_checkpoints(floor, limit, &mut dropped).await?;
         Ok(dropped)

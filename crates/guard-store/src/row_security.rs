@@ -40,13 +40,14 @@ const fn of_all(name: &'static str, allowed: &'static [&'static str]) -> Table {
 }
 
 /// Nothing that callers do removes or changes an event or a record.
-const TABLES: [Table; 16] = [
+const TABLES: [Table; 17] = [
     of_tenants("tenants", &["SELECT", "INSERT", "UPDATE"]),
     of_tenants("api_keys", &["SELECT", "INSERT", "UPDATE"]),
     of_tenants("control", &["SELECT", "INSERT", "UPDATE"]),
     of_tenants("rules", &["SELECT", "INSERT"]),
     of_tenants("rule_revisions", &["SELECT", "INSERT"]),
     of_tenants("events", &["SELECT", "INSERT"]),
+    of_tenants("event_spans", &["SELECT", "INSERT"]),
     of_tenants("event_keys", &[]),
     of_tenants("audit_log", &["SELECT", "INSERT"]),
     of_tenants("rule_executions", &["SELECT", "INSERT", "UPDATE"]),

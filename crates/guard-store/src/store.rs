@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use guard_app::ports::{Clock, Random};
 use guard_domain::{ContactName, TenantId};
-use sqlx::Connection as _;
+use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -16,18 +16,19 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::Chain;
 use crate::controls::Control;
-use crate::database::{Database, PgDatabase};
+use crate::database::{Database, PgDatabase, SqliteWriter};
 use crate::error::{LockError, OpenError};
 use crate::escalation::NotificationSettings;
 use crate::postgres_address::PostgresAddress;
 use crate::schema;
+use crate::spans::Sighted;
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// Connections that only read, of SQLite.
 const READERS: u32 = 4;
 /// Statements that a connection to SQLite keeps prepared: those that insert have one for each number of rows.
-const STATEMENTS: usize = 256;
+const STATEMENTS: usize = 512;
 /// How many commits PostgreSQL does at once of what may be done in any order. Two were no faster than one: while one waits for the
 /// disk the next is written, but both are half as long.
 pub(crate) const LANES: usize = 1;
@@ -65,6 +66,8 @@ pub struct Store {
     chains: [Mutex<Chain>; 1 + LANES],
     /// What operators switch, as it was when this process last looked; the database says with each commit whether it holds.
     pub(crate) controls: std::sync::Mutex<HashMap<TenantId, Arc<Control>>>,
+    /// What has been written of where events are to be looked for.
+    pub(crate) sighted: std::sync::Mutex<Sighted>,
     pub(crate) settings: StoreSettings,
 }
 
@@ -83,6 +86,7 @@ impl Store {
             random,
             chains,
             controls: std::sync::Mutex::default(),
+            sighted: std::sync::Mutex::default(),
             settings,
         }
     }
@@ -141,30 +145,19 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .statement_cache_capacity(STATEMENTS)
             .busy_timeout(settings.timeout / 4);
-        let pool = SqlitePoolOptions::new()
-            .acquire_timeout(settings.timeout / 2)
-            .min_connections(0);
-        // SQLite itself ends a transaction that a full disk or a failing device broke, which sqlx does not notice: such a
-        // connection is thrown away.
-        let writer = pool
-            .clone()
-            .max_connections(1)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .before_acquire(|connection, _| {
-                Box::pin(async move { Ok(!connection.is_in_transaction()) })
-            })
-            .connect_with(options.clone())
-            .await
-            .map_err(connect)?;
+        let patience = settings.timeout / 2;
+        let mut writer = options.connect().await.map_err(connect)?;
         SQLITE_MIGRATIONS
-            .run(&writer)
+            .run(&mut writer)
             .await
             .map_err(|source| OpenError::Migrate {
                 database: path.display().to_string(),
                 source,
             })?;
-        let reader = pool
+        let writer = SqliteWriter::new(options.clone(), writer, patience);
+        let reader = SqlitePoolOptions::new()
+            .acquire_timeout(patience)
+            .min_connections(0)
             .max_connections(READERS)
             // A file does not hang up: asking it before every statement would double the work of an idle server.
             .test_before_acquire(false)

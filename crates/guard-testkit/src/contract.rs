@@ -29,6 +29,7 @@ use guard_app::ports::{
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
+use sha2::{Digest, Sha256};
 
 use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
@@ -147,6 +148,7 @@ impl<S: Storage + 'static> World<S> {
             event_id: EventId::new(now, random_tail(self.random.as_ref())),
             received_at: now,
             evaluation: rules.evaluate(event.body()).expect("evaluated"),
+            body_sha256: Sha256::digest(event.body()).into(),
             event: Arc::new(event),
             key,
             rules,

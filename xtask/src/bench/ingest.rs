@@ -1,5 +1,8 @@
 //! The whole server, measured.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::ci;
@@ -23,6 +26,12 @@ pub(crate) struct Ingest {
     /// needs more than 200 MB, loses an event or is slower five seconds later than a server beside it that was left alone
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["filled", "guards"])]
     flood: Option<u32>,
+    /// Measure instead only the closed loop, of the floor and of the server in so many turns of 2 s each
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["filled", "guards", "flood"])]
+    turns: Option<u32>,
+    /// Another build of the server, which takes turns with this one
+    #[arg(long, value_name = "FILE", requires = "turns")]
+    against: Vec<PathBuf>,
     /// Measure only one database
     #[arg(long, value_parser = ["sqlite", "postgresql"])]
     database: Option<String>,
@@ -36,7 +45,19 @@ pub(crate) fn run(options: &Ingest) -> anyhow::Result<()> {
     let (closed, open) = (options.closed.to_string(), options.open.to_string());
     let filled = options.filled.unwrap_or(0).to_string();
     let flood = options.flood.unwrap_or(0).to_string();
+    let turns = options.turns.unwrap_or(0).to_string();
+    let against: Vec<_> = options
+        .against
+        .iter()
+        .map(std::path::absolute)
+        .collect::<Result<_, _>>()?;
+    let against = std::env::join_paths(against)?;
+    let against = against
+        .to_str()
+        .context("the path of another build is not UTF-8")?;
     let environment = [
+        ("GUARD_BENCH_TURNS", turns.as_str()),
+        ("GUARD_BENCH_AGAINST", against),
         (postgres_server::VARIABLE, url.as_str()),
         ("GUARD_BENCH_CLOSED_SECONDS", closed.as_str()),
         ("GUARD_BENCH_OPEN_SECONDS", open.as_str()),

@@ -23,7 +23,9 @@ mod load;
 mod rules;
 mod stand_in;
 mod subject;
+mod turns;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use guard_testkit::TestDatabase;
@@ -52,13 +54,19 @@ fn main() {
         let text = std::env::var(name).ok();
         Duration::from_secs(text.and_then(|text| text.parse().ok()).unwrap_or(default))
     };
-    let filled = std::env::var("GUARD_BENCH_FILLED").ok();
+    let number = |name| {
+        let text = std::env::var(name).ok();
+        text.and_then(|text| text.parse().ok()).unwrap_or(0)
+    };
     let plan = Plan {
         closed: seconds("GUARD_BENCH_CLOSED_SECONDS", 10),
         open: seconds("GUARD_BENCH_OPEN_SECONDS", 20),
-        filled: filled.and_then(|text| text.parse().ok()).unwrap_or(0),
+        filled: number("GUARD_BENCH_FILLED"),
         flood: seconds("GUARD_BENCH_FLOOD", 0),
         guards: std::env::var("GUARD_BENCH_GUARDS").is_ok_and(|text| text == "1"),
+        turns: number("GUARD_BENCH_TURNS"),
+        against: std::env::var_os("GUARD_BENCH_AGAINST")
+            .map_or_else(Vec::new, |paths| std::env::split_paths(&paths).collect()),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(plan.run());
@@ -73,6 +81,10 @@ struct Plan {
     flood: Duration,
     /// Whether authentication, limits and the audit chain are measured against none of them.
     guards: bool,
+    /// How many short turns the floor and the server take; 0 for the whole programme instead.
+    turns: u64,
+    /// Other builds of the server that take turns with it.
+    against: Vec<PathBuf>,
 }
 
 impl Plan {
@@ -89,6 +101,10 @@ impl Plan {
             }
             if !self.flood.is_zero() {
                 broken.extend(self.stand_a_flood(postgres).await);
+                continue;
+            }
+            if self.turns > 0 {
+                self.take_turns(postgres, &self.against).await;
                 continue;
             }
             if self.guards {

@@ -2,9 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// The server of this build.
+pub(crate) const GUARD: &str = env!("CARGO_BIN_EXE_guard-server");
 pub(crate) const API_KEY: &str = "sentinel-key-of-the-benchmark";
 
 /// A running server; it is killed when it is dropped.
@@ -22,10 +25,20 @@ impl Subject {
     }
 
     pub(crate) fn guard(url: &str, n8n: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        Self::guard_of(Path::new(GUARD), url, n8n, environment)
+    }
+
+    /// The server of another build.
+    pub(crate) fn guard_of(
+        binary: &Path,
+        url: &str,
+        n8n: SocketAddr,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let rules = folder.path().join("rules.yaml");
         std::fs::write(&rules, super::rules::yaml()).expect("rules");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_guard-server"));
+        let mut command = Command::new(binary);
         command
             .env_clear()
             .current_dir(folder.path())

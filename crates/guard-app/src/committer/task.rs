@@ -186,11 +186,8 @@ impl Task {
         let CommitOutcome::Recorded(receipt) = outcome else {
             return;
         };
-        metric::count(
-            metric::DECISIONS,
-            "decision",
-            receipt.decision.kind.as_str(),
-        );
+        let decision = receipt.decision.kind.as_str();
+        metric::add(metric::DECISIONS, "decision", decision, 1);
         if let (DecisionKind::PlaybookTriggered, Some(execution)) =
             (receipt.decision.kind, &receipt.execution)
         {

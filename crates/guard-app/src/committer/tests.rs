@@ -55,6 +55,7 @@ fn intake(n: u8) -> Intake {
         tenant: TenantId::default_tenant(),
         event_id: EventId::new(now, [n; 10]),
         received_at: now,
+        body_sha256: [0; 32],
         event: Arc::new(Event::parse(body.as_bytes(), &EventTypes::default(), now).unwrap()),
         key: None,
         rules: Arc::new(RuleSet::default()),

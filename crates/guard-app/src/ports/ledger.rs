@@ -23,6 +23,8 @@ pub struct Intake {
     pub received_at: DateTime<Utc>,
     /// The event.
     pub event: Arc<Event>,
+    /// The SHA-256 of its text, for its record.
+    pub body_sha256: [u8; 32],
     /// The sender's key for it.
     pub key: Option<IdempotencyKey>,
     /// The rules it was evaluated by.

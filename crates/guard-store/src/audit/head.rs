@@ -44,8 +44,8 @@ impl Head {
 /// Where a link goes. Of all transactions that write a link for one place only one can be committed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    pub(super) chain: Uuid,
-    pub(super) link: i64,
+    pub(crate) chain: Uuid,
+    pub(crate) link: i64,
     pub(super) previous: [u8; 32],
 }
 
@@ -69,6 +69,11 @@ impl Chain {
             under_way: false,
             unheard: Vec::new(),
         }
+    }
+
+    /// Which chain it is.
+    pub(crate) const fn id(&self) -> Uuid {
+        self.id
     }
 
     /// The place of the next link. If it is not known whether the one before was committed, or that was long ago, it is the

@@ -1,6 +1,6 @@
 //! Many rows at once.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use guard_app::ports::StorageError;
 use uuid::Uuid;
@@ -53,7 +53,7 @@ pub(crate) struct Insert {
 }
 
 /// How many rows one statement of SQLite takes at most: each statement goes to another thread and back.
-pub(crate) const MANY: usize = 32;
+pub(crate) const MANY: usize = 64;
 
 /// An [`Insert`]: the table with its columns, the row's parameters for SQLite, the columns' arrays for PostgreSQL, and what
 /// follows both.
@@ -81,7 +81,7 @@ pub(crate) use insert;
 
 impl Insert {
     /// The statement of SQLite for a number of rows.
-    fn of_rows(&'static self, rows: usize) -> &'static str {
+    pub(crate) fn of_rows(&'static self, rows: usize) -> &'static str {
         let text = || [self.head, &vec![self.row; rows].join(","), self.tail].concat();
         let place = rows.checked_sub(1).and_then(|place| self.sqlite.get(place));
         place.map_or(self.head, |place| place.get_or_init(text))
@@ -103,22 +103,37 @@ impl Session {
             return query.execute().await.map(drop);
         }
         for rows in rows.chunks(MANY) {
-            let mut query = self.query(statement.of_rows(rows.len()));
-            for cell in rows.iter().flatten() {
-                query = match *cell {
-                    Cell::Text(text) => query.bind(text),
-                    Cell::Number(number) => query.bind(number),
-                    Cell::Id(id) => query.bind(id),
-                    Cell::Bytes(bytes) => query.bind(bytes),
-                };
-            }
-            query.execute().await?;
+            let query = self.query(statement.of_rows(rows.len()));
+            query.bind_rows(rows).execute().await?;
         }
         Ok(())
     }
 }
 
 impl Query<'_> {
+    /// Binds the cells of some rows, one after the other, for SQLite.
+    pub(crate) fn bind_rows<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
+        // Parameters belong to the connection's thread, which lets go of them. What a column says in row after row is one for all.
+        let mut above: [Option<Arc<str>>; N] = [const { None }; N];
+        for row in rows {
+            for (cell, above) in row.iter().zip(&mut above) {
+                match *cell {
+                    Cell::Text(None) => self.push(None::<&str>),
+                    Cell::Text(Some(text)) => {
+                        if above.as_deref() != Some(text) {
+                            *above = Some(text.into());
+                        }
+                        self.push(above.clone());
+                    }
+                    Cell::Number(number) => self.push(number),
+                    Cell::Id(id) => self.push(id),
+                    Cell::Bytes(bytes) => self.push(bytes),
+                }
+            }
+        }
+        self
+    }
+
     /// Binds an array for each column of some rows, which PostgreSQL makes rows of again.
     pub(crate) fn bind_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
         /// One column of all rows.

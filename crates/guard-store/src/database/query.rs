@@ -66,8 +66,8 @@ impl<'s> Query<'s> {
     pub(super) fn new(session: &'s mut Session, statement: Sql) -> Self {
         let target = match session {
             Session::Sqlite(connection) => Target::Sqlite(connection, SqliteArguments::default()),
-            Session::SqliteTransaction(connection) => {
-                Target::Sqlite(connection, SqliteArguments::default())
+            Session::SqliteTransaction(session) => {
+                Target::Sqlite(session.connection(), SqliteArguments::default())
             }
             Session::Postgres(session) => Target::Postgres(session, PgArguments::default()),
         };
@@ -80,11 +80,17 @@ impl<'s> Query<'s> {
 
     /// Binds the next parameter.
     pub(crate) fn bind<'q, T: Value<'q>>(mut self, value: T) -> Self {
+        self.push(value);
+        self
+    }
+
+    /// Binds the next parameter in place.
+    pub(super) fn push<'q, T: Value<'q>>(&mut self, value: T) {
         let added = match &mut self.target {
             Target::Sqlite(_, arguments) => arguments.add(value),
             Target::Postgres(_, arguments) => arguments.add(value),
         };
-        self.note(added)
+        self.note(added);
     }
 
     /// Binds the next parameter of a statement of PostgreSQL that takes arrays.
@@ -96,14 +102,14 @@ impl<'s> Query<'s> {
             Target::Sqlite(..) => Ok(()),
             Target::Postgres(_, arguments) => arguments.add(values),
         };
-        self.note(added)
+        self.note(added);
+        self
     }
 
-    fn note(mut self, added: Result<(), BoxDynError>) -> Self {
+    fn note(&mut self, added: Result<(), BoxDynError>) {
         if let Err(error) = added {
             self.wrong.get_or_insert(sqlx::Error::Encode(error));
         }
-        self
     }
 
     /// Runs it; gives the number of rows that it changed.

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use guard_app::ports::{CommitTerms, Consequence, ExecutionBrief, Intake, Receipt, random_tail};
 use guard_domain::{Escalation, EscalationId, ExecutionId, ExecutionState, id};
 use guard_policy::{Effect, Verdict};
-use sha2::{Digest, Sha256};
 
 use crate::audit::{AuditWriter, Record, Subject};
 use crate::row::text;
+use crate::spans::Sighting;
 use crate::store::Store;
 
 /// What a transaction is to write.
@@ -19,7 +19,6 @@ pub(super) struct Batch<'a> {
     pub(super) terms: &'a CommitTerms,
     /// When everything in it is decided.
     pub(super) now: DateTime<Utc>,
-    audit: AuditWriter,
     entries: Vec<Entry<'a>>,
 }
 
@@ -37,7 +36,6 @@ impl<'a> Batch<'a> {
             store,
             terms,
             now,
-            audit: AuditWriter::begin(now),
             entries: Vec::new(),
         }
     }
@@ -58,28 +56,21 @@ impl<'a> Batch<'a> {
         })
     }
 
+    /// What the events are to be found by.
+    pub(super) fn sightings(&self) -> impl Iterator<Item = Sighting<'_>> {
+        self.entries.iter().flat_map(|entry| {
+            let intake = entry.intake;
+            let decision = entry.verdict.decision.kind;
+            Sighting::of(&intake.tenant, intake.event_id, &intake.event, decision)
+        })
+    }
+
     /// Adds what was decided about an intake. The receipt holds once the batch is committed.
     pub(super) fn add(&mut self, intake: &'a Intake, mut verdict: Verdict) -> Receipt {
         let message = text(&verdict.decision.message).into_owned();
         verdict.decision.message = message;
         let execution = self.execution(&verdict);
         let escalation = self.escalation(intake, &verdict, execution.as_ref());
-        let digest: [u8; 32] = Sha256::digest(intake.event.body()).into();
-        let record = Record {
-            tenant: &intake.tenant,
-            action: "decision",
-            actor: &intake.origin.subject,
-            request_id: Some(&intake.origin.request_id),
-            target: None,
-            subject: Subject {
-                event: Some((intake.event_id, digest)),
-                decision: Some(&verdict.decision),
-                execution_id: execution.as_ref().map(|found| found.id),
-                shadows: &verdict.shadows,
-            },
-            message: &verdict.decision.message,
-        };
-        self.audit.add(self.store.random.as_ref(), record);
         let consequence = match (&verdict.effect, &verdict.decision.rule_id, &escalation) {
             (Effect::Playbook { dry_run: false, .. }, ..) => Consequence::Dispatch,
             (Effect::Log(level), Some(rule_id), _) => Consequence::Log(*level, rule_id.clone()),
@@ -103,11 +94,35 @@ impl<'a> Batch<'a> {
         receipt
     }
 
+    /// The records of the decisions, in the order of the entries.
+    fn records(&self) -> AuditWriter<'_> {
+        let mut audit = AuditWriter::begin(self.now, self.entries.len());
+        for entry in &self.entries {
+            let (intake, decision) = (entry.intake, &entry.verdict.decision);
+            let record = Record {
+                tenant: &intake.tenant,
+                action: "decision",
+                actor: &intake.origin.subject,
+                request_id: Some(&intake.origin.request_id),
+                target: None,
+                subject: Subject {
+                    event: Some((intake.event_id, intake.body_sha256)),
+                    decision: Some(decision),
+                    execution_id: entry.execution.as_ref().map(|found| found.id),
+                    shadows: &entry.verdict.shadows,
+                },
+                message: &decision.message,
+            };
+            audit.add(self.store.random.as_ref(), record);
+        }
+        audit
+    }
+
     fn execution(&self, verdict: &Verdict) -> Option<ExecutionBrief> {
         let Effect::Playbook { name, dry_run, .. } = &verdict.effect else {
             return None;
         };
-        let tail = id::counted(self.audit.count(), random_tail(self.store.random.as_ref()));
+        let tail = id::counted(self.entries.len(), random_tail(self.store.random.as_ref()));
         Some(ExecutionBrief {
             id: ExecutionId::new(self.now, tail),
             playbook: name.clone(),

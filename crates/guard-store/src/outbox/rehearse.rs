@@ -8,6 +8,7 @@ use crate::audit::{Record, Subject};
 use crate::database::Session;
 use crate::execution::read;
 use crate::row::{micros, text};
+use crate::spans::{INSERT_SPANS, Sighting};
 use crate::store::Store;
 
 impl Store {
@@ -51,6 +52,10 @@ impl Store {
             message: &decision.message,
         };
         let head = self.write_act(&mut transaction, &mut chain, record).await?;
+        let event = &rehearsal.event;
+        let sightings = Sighting::of(tenant, rehearsal.event_id, event, decision.kind);
+        let spans = sightings.map(|sighting| sighting.row(chain.id()));
+        transaction.insert(&INSERT_SPANS, &spans).await?;
         transaction
             .query(
                 "INSERT INTO rule_executions (tenant, execution_id, event_id, rule_id, rule_version, playbook, severity,

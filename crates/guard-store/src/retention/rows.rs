@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::floor;
 use crate::database::Session;
 use crate::row::micros;
+use crate::spans::span_of;
 use crate::store::Store;
 
 /// A table whose key is the tenant and an id.
@@ -183,6 +184,33 @@ impl Store {
             .await?;
         finish(transaction, deleted).await?;
         dropped.add("audit_checkpoints", deleted);
+        dropped.more |= deleted >= u64::from(limit);
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Deletes what says where events of before a moment are to be looked for.
+    pub(super) async fn delete_spans(
+        &self,
+        latest: DateTime<Utc>,
+        limit: u32,
+        dropped: &mut Dropped,
+    ) -> Result<(), StorageError> {
+        let mut transaction = self.database.begin().await?;
+        let floor = floor(&mut transaction, latest).await?;
+        let deleted = transaction
+            .query(
+                "DELETE FROM event_spans WHERE (tenant, term, value, span, writer) IN
+                     (SELECT tenant, term, value, span, writer FROM event_spans
+                      WHERE span < $1 ORDER BY span LIMIT $2)",
+            )
+            .bind(span_of(id::v7_floor(floor)))
+            .bind(i64::from(limit))
+            .execute()
+            .await?;
+        finish(transaction, deleted).await?;
+        dropped.add("event_spans", deleted);
         dropped.more |= deleted >= u64::from(limit);
         Ok(())
     }

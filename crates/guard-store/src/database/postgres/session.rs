@@ -110,7 +110,7 @@ impl PgSession {
     pub(super) async fn begin(&mut self, opening: Opening<'_>) -> Result<(), StorageError> {
         match opening {
             Opening::Question => self.run("SELECT 1").await,
-            Opening::Repetition => self.run("SET plan_cache_mode = auto").await,
+            Opening::Repetition => self.run("SET plan_cache_mode = force_generic_plan").await,
             Opening::Transaction => {
                 self.run("BEGIN").await?;
                 self.stage = Stage::InTransaction;

@@ -1,21 +1,27 @@
 //! The record of a batch: its events, what was decided about each, and the link of the audit chain.
 
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
 use guard_app::ports::StorageError;
 
 use super::{Batch, Entry};
-use crate::audit::{Head, Link, Place};
-use crate::database::{Cell, Insert, Session, insert};
+use crate::audit::{AuditWriter, Head, Link, Place};
+use crate::database::{Cell, Insert, MANY, Session, insert};
 use crate::ledger::assumed::Assumed;
 use crate::planted_fault::{PlantedFault::Unguarded, is_planted};
 use crate::row::micros;
+use crate::spans::{INSERT_SPANS, Sighting};
 
-/// A link, unless something of what `$7` holds, see [`Assumed::to_json`], does not hold any more.
+/// A link, unless something of what is assumed, see [`Assumed::to_json`], does not hold any more.
 macro_rules! link {
-    ($elements:literal) => {
+    ($columns:literal, $assumed:literal) => {
         concat!(
-            "SELECT $1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at WHERE NOT EXISTS (
+            "SELECT ",
+            $columns,
+            " WHERE NOT EXISTS (
                  SELECT 1 FROM ",
-            $elements,
+            $assumed,
             " a LEFT JOIN control c ON c.tenant = a.value ->> 0
                  WHERE coalesce(c.live_revision, 0) <> CAST(a.value ->> 1 AS BIGINT)
                      OR coalesce(c.pauses, '[]') <> a.value ->> 2)"
@@ -24,16 +30,15 @@ macro_rules! link {
 }
 
 macro_rules! insert_link {
-    ($elements:literal) => {
+    ($link:expr, $returned:literal) => {
         concat!(
             "INSERT INTO audit_links (chain, link, previous, hash, records, created_at) ",
-            link!($elements)
+            $link,
+            " RETURNING ",
+            $returned
         )
     };
 }
-
-const INSERT_LINK: &str = insert_link!("json_each($7)");
-const NO_LINK: &str = link!("json_each($7)");
 
 static INSERT_EVENTS: Insert = insert!(
     "events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)",
@@ -42,14 +47,51 @@ static INSERT_EVENTS: Insert = insert!(
     ""
 );
 
+/// The records of decisions for SQLite: the chain, the link and the time of all, then the rows; see [`Batch::write_on_sqlite`].
+static INSERT_DECISIONS: Insert = Insert {
+    head: "INSERT OR FAIL INTO audit_log (chain, link, executed_at, action, tenant, audit_id, event_id, position, decision, actor,
+             request_id, event_sha256, rule_id, rule_version, revision, execution_id, message, shadows, hash)
+         SELECT ?, ?, ?, 'decision', v.column1, v.column2, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7,
+             v.column8, v.column9, v.column10, v.column11, v.column12, v.column13, v.column14
+         FROM (VALUES ",
+    row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    tail: ") v",
+    postgres: "",
+    sqlite: [const { OnceLock::new() }; MANY],
+};
+
+/// What SQLite is given at once: a link, and as many events and records. It gives no row if there is no link, and is to be undone
+/// then. One statement after the other would each go to another thread and come back from there.
+///
+/// `begins`: whether that begins the transaction.
+fn at_once_on_sqlite(begins: bool, rows: usize) -> &'static str {
+    static TEXTS: [[OnceLock<String>; MANY]; 2] = [const { [const { OnceLock::new() }; MANY] }; 2];
+    let [within, beginning] = &TEXTS;
+    let (texts, begin) = if begins {
+        (beginning, "BEGIN IMMEDIATE; ")
+    } else {
+        (within, "")
+    };
+    let link = if is_planted(Unguarded) {
+        link!("?, ?, ?, ?, ?, ?", "json_each(?)")
+    } else {
+        insert_link!(link!("?, ?, ?, ?, ?, ?", "json_each(?)"), "link")
+    };
+    let events = INSERT_EVENTS.of_rows(rows);
+    let decisions = INSERT_DECISIONS.of_rows(rows);
+    let text = || [begin, link, "; ", events, "; ", decisions].concat();
+    let place = rows.checked_sub(1).and_then(|place| texts.get(place));
+    place.map_or("", |place| place.get_or_init(text))
+}
+
 /// Everything in one statement, which writes nothing if there is no link.
 macro_rules! insert_record {
-    ($link:expr) => {
+    ($link:expr, $spans:literal) => {
         concat!(
     "WITH link AS (",
     $link,
     "
-     ), record AS MATERIALIZED (
+     ), ", $spans, "record AS MATERIALIZED (
          SELECT * FROM UNNEST($8::text[], $9::uuid[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[],
              $15::text[], $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[], $22::bigint[],
              $23::uuid[], $24::text[], $25::text[], $26::bytea[])
@@ -69,11 +111,37 @@ macro_rules! insert_record {
     };
 }
 
-const INSERT_RECORD: &str = insert_record!(concat!(
-    insert_link!("jsonb_array_elements($7::jsonb)"),
-    " RETURNING chain, link, created_at"
-));
-const INSERT_WITHOUT_LINK: &str = insert_record!(link!("jsonb_array_elements($7::jsonb)"));
+/// The link of PostgreSQL.
+macro_rules! shared_link {
+    () => {
+        link!(
+            "$1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at",
+            "jsonb_array_elements($7::jsonb)"
+        )
+    };
+}
+
+/// The statement without spans to write, and with some.
+macro_rules! insert_records {
+    ($link:expr) => {
+        [
+            insert_record!($link, ""),
+            insert_record!(
+                $link,
+                "span AS (
+         INSERT INTO event_spans (tenant, term, value, span, writer)
+         SELECT s.tenant, s.term, s.value, s.span, l.chain
+         FROM link l, UNNEST($27::text[], $28::text[], $29::text[], $30::bigint[]) AS s (tenant, term, value, span)
+         ON CONFLICT DO NOTHING
+     ), "
+            ),
+        ]
+    };
+}
+
+const INSERT_RECORD: [&str; 2] =
+    insert_records!(insert_link!(shared_link!(), "chain, link, created_at"));
+const INSERT_WITHOUT_LINK: [&str; 2] = insert_records!(shared_link!());
 
 impl Batch<'_> {
     /// Writes the record at its place; `None` if something was assumed that does not hold, and nothing was written.
@@ -82,12 +150,15 @@ impl Batch<'_> {
         session: &mut Session,
         place: Place,
         assumed: &Assumed,
+        spans: &BTreeSet<Sighting<'_>>,
     ) -> Result<Option<Head>, StorageError> {
-        let link = self.audit.link(place);
+        let records = self.records();
+        let link = records.link(place);
         let written = if session.is_shared() {
-            self.write_at_once(session, &link, assumed).await?
+            self.write_at_once(session, &records, &link, assumed, spans).await?
         } else {
-            self.write_in_turn(session, &link, place, assumed).await?
+            self.write_on_sqlite(session, &records, &link, assumed, spans)
+                .await?
         };
         Ok(written.then(|| link.head()))
     }
@@ -95,13 +166,15 @@ impl Batch<'_> {
     async fn write_at_once(
         &self,
         session: &mut Session,
+        records: &AuditWriter<'_>,
         link: &Link,
         assumed: &Assumed,
+        spans: &BTreeSet<Sighting<'_>>,
     ) -> Result<bool, StorageError> {
         let rows: Vec<_> = self
             .entries
             .iter()
-            .zip(self.audit.decisions())
+            .zip(records.decisions())
             .map(|(entry, decided)| {
                 let [
                     tenant,
@@ -132,36 +205,87 @@ impl Batch<'_> {
                 ]
             })
             .collect();
-        let statement = if is_planted(Unguarded) {
+        let [without_spans, with_spans] = if is_planted(Unguarded) {
             INSERT_WITHOUT_LINK
         } else {
             INSERT_RECORD
         };
+        let statement = if spans.is_empty() {
+            without_spans
+        } else {
+            with_spans
+        };
+        let spans: Vec<_> = spans.iter().map(Sighting::cells).collect();
         let query = link.bind(session.query(statement));
         let query = query.bind(assumed.to_json()).bind_columns(&rows);
-        Ok(query.execute().await? > 0)
+        Ok(query.bind_columns(&spans).execute().await? > 0)
     }
 
-    async fn write_in_turn(
+    async fn write_on_sqlite(
         &self,
         session: &mut Session,
+        records: &AuditWriter<'_>,
         link: &Link,
-        place: Place,
         assumed: &Assumed,
+        spans: &BTreeSet<Sighting<'_>>,
     ) -> Result<bool, StorageError> {
-        let written = if is_planted(Unguarded) {
-            let query = link.bind(session.query(NO_LINK)).bind(assumed.to_json());
-            query.fetch_optional().await?.is_some()
-        } else {
-            let query = link.bind(session.query(INSERT_LINK));
-            query.bind(assumed.to_json()).execute().await? > 0
-        };
-        if !written {
+        let events: Vec<_> = self.entries.iter().map(event_cells).collect();
+        let decisions: Vec<_> = (0_i64..)
+            .zip(self.entries.iter().zip(records.decisions()))
+            .map(|(position, (entry, decided))| {
+                let [
+                    actor,
+                    request,
+                    digest,
+                    rule,
+                    version,
+                    revision,
+                    execution,
+                    message,
+                    shadows,
+                    hash,
+                ] = decided;
+                [
+                    entry.intake.tenant.as_str().into(),
+                    entry.intake.event_id.as_uuid().into(),
+                    position.into(),
+                    entry.verdict.decision.kind.as_str().into(),
+                    actor,
+                    request,
+                    digest,
+                    rule,
+                    version,
+                    revision,
+                    execution,
+                    message,
+                    shadows,
+                    hash,
+                ]
+            })
+            .collect();
+        let of_all = [[
+            link.place.chain.into(),
+            link.place.link.into(),
+            micros(self.now).into(),
+        ]];
+        let many = events.len().min(MANY);
+        let (events, more_events) = events.split_at(many);
+        let (decisions, more_decisions) = decisions.split_at(many);
+        let statement = at_once_on_sqlite(session.may_begin(), many);
+        let query = link.bind(session.query(statement)).bind(assumed.to_json());
+        let query = query.bind_rows(events).bind_rows(&of_all);
+        let query = query.bind_rows(decisions);
+        if query.fetch_all().await?.is_empty() {
             return Ok(false);
         }
-        let rows: Vec<_> = self.entries.iter().map(event_cells).collect();
-        session.insert(&INSERT_EVENTS, &rows).await?;
-        self.audit.write(session, &place).await?;
+        session.insert(&INSERT_EVENTS, more_events).await?;
+        for rows in more_decisions.chunks(MANY) {
+            let query = session.query(INSERT_DECISIONS.of_rows(rows.len()));
+            let query = query.bind_rows(&of_all).bind_rows(rows);
+            query.execute().await?;
+        }
+        let spans: Vec<_> = spans.iter().map(|span| span.row(link.place.chain)).collect();
+        session.insert(&INSERT_SPANS, &spans).await?;
         Ok(true)
     }
 }

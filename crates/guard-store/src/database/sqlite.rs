@@ -1,0 +1,139 @@
+//! The one connection that writes to an SQLite file.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use guard_app::ports::StorageError;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
+use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
+use tokio::time::timeout;
+
+use crate::error::{outcome_unknown, unavailable};
+
+/// The connection, and who has it.
+///
+/// It is no pool of one: a pool asks a connection whether it is well each time it gives it out and takes it back, and each question
+/// goes to the connection's thread and back, as a statement does.
+pub(crate) struct SqliteWriter {
+    options: SqliteConnectOptions,
+    connection: Arc<Mutex<Option<SqliteConnection>>>,
+    /// Somebody had it who was not told how a transaction ended.
+    doubtful: AtomicBool,
+    /// How long it is waited for.
+    patience: Duration,
+}
+
+impl SqliteWriter {
+    pub(crate) fn new(
+        options: SqliteConnectOptions,
+        connection: SqliteConnection,
+        patience: Duration,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            connection: Arc::new(Mutex::new(Some(connection))),
+            doubtful: AtomicBool::new(false),
+            patience,
+        })
+    }
+
+    /// The connection, once everybody who has asked before has had it.
+    pub(super) async fn take(self: &Arc<Self>) -> Result<SqliteSession, StorageError> {
+        let mut slot = timeout(self.patience, self.connection.clone().lock_owned())
+            .await
+            .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?;
+        if self.doubtful.load(Ordering::Acquire) {
+            self.settle(&mut slot).await.map_err(unavailable)?;
+        }
+        let connection = OwnedMutexGuard::try_map(slot, Option::as_mut)
+            .map_err(|_| unavailable(sqlx::Error::PoolClosed))?;
+        Ok(SqliteSession {
+            connection,
+            writer: self.clone(),
+            begun: false,
+        })
+    }
+
+    /// Ends what may be left of a transaction. SQLite itself ends one that a full disk or a failing device broke; a connection of
+    /// which that cannot be told is closed, and another one opened.
+    async fn settle(&self, slot: &mut Option<SqliteConnection>) -> Result<(), sqlx::Error> {
+        if let Some(connection) = slot
+            && connection.execute("ROLLBACK").await.is_err()
+        {
+            *connection = self.options.connect().await?;
+        }
+        self.doubtful.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    pub(super) async fn close(&self) {
+        let Some(connection) = self.connection.lock().await.take() else {
+            return;
+        };
+        if let Err(error) = connection.close().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the database is not closed as it should be");
+        }
+    }
+}
+
+/// The connection while somebody has it. An open transaction is rolled back when it is dropped.
+pub(crate) struct SqliteSession {
+    connection: OwnedMappedMutexGuard<Option<SqliteConnection>, SqliteConnection>,
+    writer: Arc<SqliteWriter>,
+    /// A transaction has begun, or may have.
+    begun: bool,
+}
+
+impl SqliteSession {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    pub(super) async fn begin(mut self) -> Result<Self, StorageError> {
+        self.begun = true;
+        let begun = self.connection.execute("BEGIN IMMEDIATE").await;
+        // What is refused has not begun.
+        self.begun = begun.is_ok();
+        begun.map(|_| self).map_err(unavailable)
+    }
+
+    /// Whether the next statement is to begin a transaction; from now on there may be one.
+    pub(super) const fn may_begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), StorageError> {
+        if self.begun {
+            let done = self.connection.execute("COMMIT").await;
+            done.map_err(outcome_unknown)?;
+        }
+        self.begun = false;
+        Ok(())
+    }
+
+    pub(super) async fn roll_back(mut self) -> Result<(), StorageError> {
+        if self.begun {
+            let done = self.connection.execute("ROLLBACK").await;
+            done.map_err(unavailable)?;
+        }
+        self.begun = false;
+        Ok(())
+    }
+}
+
+impl Drop for SqliteSession {
+    fn drop(&mut self) {
+        if !self.begun {
+            return;
+        }
+        self.writer.doubtful.store(true, Ordering::Release);
+        // Whoever comes next settles it; if nobody does, the file must not stay locked.
+        let writer = self.writer.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { drop(writer.take().await) });
+        }
+    }
+}
