@@ -23,7 +23,11 @@ pub(crate) fn say(
         let (size, window) = (least.quota.requests(), seconds(least.quota.window()));
         let (remaining, reset) = (least.grant.remaining, seconds(least.grant.reset));
         add_item(&mut policy, class, [(";q=", size.into()), (";w=", window)]);
-        add_item(&mut left, class, [(";r=", remaining.into()), (";t=", reset)]);
+        add_item(
+            &mut left,
+            class,
+            [(";r=", remaining.into()), (";t=", reset)],
+        );
     }
     for (name, text) in [(POLICY, policy), (STANDING, left)] {
         if let Ok(value) = HeaderValue::try_from(text)

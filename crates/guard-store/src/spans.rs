@@ -155,7 +155,9 @@ impl Sighted {
             };
         }
         if latest.span == sighting.span {
-            latest.values_mut(sighting.term).insert(sighting.value.into());
+            latest
+                .values_mut(sighting.term)
+                .insert(sighting.value.into());
         }
     }
 }
@@ -196,7 +198,9 @@ mod tests {
         for millis in [0, 1, 1022, 1023, 1024, 5000] {
             let span = span_of(id::v7(moment + TimeDelta::milliseconds(millis), [255; 10]));
             assert!(least_of(span) <= id::v7_floor(moment + TimeDelta::milliseconds(millis)));
-            assert!(id::v7(moment + TimeDelta::milliseconds(millis), [255; 10]) < least_of(span + 1));
+            assert!(
+                id::v7(moment + TimeDelta::milliseconds(millis), [255; 10]) < least_of(span + 1)
+            );
         }
         assert_eq!(least_of(span_of(Uuid::max()) + 1), Uuid::max());
         assert_eq!(span_of(Uuid::nil()), 0);

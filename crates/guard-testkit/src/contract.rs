@@ -295,6 +295,8 @@ macro_rules! storage_contract {
             a_change_of_any_tenant_is_noticed
             a_callback_key_is_made_once
             pages_are_stable
+            events_are_found_by_all_that_they_have
+            what_was_refused_hides_no_other_event
             lists_are_filtered
             the_audit_is_walked_in_order
             the_heads_are_the_last_links

@@ -8,6 +8,14 @@ const EVENTS: &str = "INSERT INTO events (tenant, event_id, received_at, event_t
     SELECT 'default', {id}, ms * 1000, 'anomaly_detected', 'medium', 'sentinel-' || n % 7, ms * 1000, 'no_action',
         '{\"context\":{\"filler\":\"' || {filler} || '\"}}'
     FROM {numbers}";
+const SPANS: [&str; 3] = [
+    "INSERT INTO event_spans (tenant, term, value, span, writer)
+    SELECT DISTINCT 'default', 'source', 'sentinel-' || n % 7, ms / 1024, {chain} FROM {numbers}",
+    "INSERT INTO event_spans (tenant, term, value, span, writer)
+    SELECT DISTINCT 'default', 'type', 'anomaly_detected', ms / 1024, {chain} FROM {numbers}",
+    "INSERT INTO event_spans (tenant, term, value, span, writer)
+    SELECT DISTINCT 'default', 'decision', 'no_action', ms / 1024, {chain} FROM {numbers}",
+];
 const RECORDS: &str = "INSERT INTO audit_log (tenant, audit_id, chain, link, position, action, actor, request_id, event_id,
         event_sha256, decision, revision, message, executed_at, hash)
     SELECT 'default', {id}, {chain}, n / 32 + 1, n % 32, 'decision', 'key:api', '0197f0e0-0000-7000-8000-000000000000', {id},
@@ -59,7 +67,8 @@ pub(crate) async fn fill(url: &str, events: u64) {
             .iter()
             .fold(text.replace("{triggered}", TRIGGERED), replace)
     };
-    for text in [EVENTS, RECORDS, EXECUTIONS, ATTEMPTS, COOLDOWNS] {
+    let others = [RECORDS, EXECUTIONS, ATTEMPTS, COOLDOWNS];
+    for text in [EVENTS].into_iter().chain(SPANS).chain(others) {
         let statement = sqlx::AssertSqlSafe(replaced(text));
         if postgres {
             let mut connection = PgConnection::connect(url).await.expect("a connection");
@@ -77,7 +86,7 @@ pub(crate) async fn fill(url: &str, events: u64) {
     }
     if postgres {
         let mut connection = PgConnection::connect(url).await.expect("a connection");
-        let settle = "VACUUM (ANALYZE) events, audit_log, rule_executions, execution_attempts, cooldowns; CHECKPOINT";
+        let settle = "VACUUM (ANALYZE) events, event_spans, audit_log, rule_executions, execution_attempts, cooldowns; CHECKPOINT";
         for statement in settle.split(';') {
             connection
                 .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())))

@@ -68,7 +68,10 @@ impl Plan {
         let floor: Vec<f64> = contenders[0].turns.iter().map(|(rate, _)| *rate).collect();
         for contender in &contenders {
             let turns = &contender.turns[1..];
-            let ratios = turns.iter().zip(&floor[1..]).map(|((rate, _), floor)| rate / floor);
+            let ratios = turns
+                .iter()
+                .zip(&floor[1..])
+                .map(|((rate, _), floor)| rate / floor);
             println!(
                 "| {} on {} | closed loop, {} turns | {:.0} | of the floor {:.2} | server {:.1} µs/event | | | | {:.0} |",
                 contender.name,

@@ -155,7 +155,8 @@ impl Batch<'_> {
         let records = self.records();
         let link = records.link(place);
         let written = if session.is_shared() {
-            self.write_at_once(session, &records, &link, assumed, spans).await?
+            self.write_at_once(session, &records, &link, assumed, spans)
+                .await?
         } else {
             self.write_on_sqlite(session, &records, &link, assumed, spans)
                 .await?
@@ -284,7 +285,10 @@ impl Batch<'_> {
             let query = query.bind_rows(&of_all).bind_rows(rows);
             query.execute().await?;
         }
-        let spans: Vec<_> = spans.iter().map(|span| span.row(link.place.chain)).collect();
+        let spans: Vec<_> = spans
+            .iter()
+            .map(|span| span.row(link.place.chain))
+            .collect();
         session.insert(&INSERT_SPANS, &spans).await?;
         Ok(true)
     }
