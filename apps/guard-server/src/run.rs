@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -37,16 +36,12 @@ pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     }
     // Connections have threads of their own. In a flood a thousand of them are ready at a time, and a commit or a delivery would
     // wait for all of them at each of its steps.
-    let cores = available_parallelism()?.get();
-    // What commits does one thing after the other: more threads than it keeps busy take turns at looking for work.
-    let connections = runtime("http", cores)?;
-    let engine = runtime("engine", cores.div_ceil(2))?;
+    let (connections, engine) = (runtime("http")?, runtime("engine")?);
     engine.block_on(run(settings, connections.handle()))
 }
 
-fn runtime(name: &str, threads: usize) -> std::io::Result<Runtime> {
+fn runtime(name: &str) -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
         .thread_name(name)
         .enable_all()
         .build()

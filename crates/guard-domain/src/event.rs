@@ -75,6 +75,12 @@ impl Event {
             line: 1,
             column: error.valid_up_to() + 1,
         })?;
+        if let Ok(members) = json::members(text)
+            && json::find_lone_surrogate(text).is_none()
+        {
+            return Fields::collect(members).check(text, types, now);
+        }
+        // It is no event: what is wrong is to be said.
         let object: &RawValue = serde_json::from_str(text).map_err(JsonError::from)?;
         if let Some(offset) = json::find_lone_surrogate(text) {
             return Err(EventError::Malformed(JsonError {
@@ -91,7 +97,7 @@ impl Event {
             let error = FieldError::new("", "an event is a JSON object");
             return Err(EventError::Invalid(vec![error]));
         }
-        Fields::collect(object.get())?.check(text, types, now)
+        Fields::collect(json::members(object.get())?).check(text, types, now)
     }
 
     /// What kind of thing happened.

@@ -135,7 +135,9 @@ fn escape_unit(text: &str) -> Option<u16> {
 ///
 /// The text must be well-formed JSON; its outermost container is level 1.
 pub(crate) fn find_too_deep(text: &str, limit: usize) -> Option<String> {
-    if nesting(text) <= limit {
+    // Few have so many brackets in all; counting them takes a tenth of the time that looking at strings takes.
+    let opening = text.bytes().filter(|byte| matches!(byte, b'{' | b'['));
+    if opening.count() <= limit || nesting(text) <= limit {
         return None;
     }
     let mut pointer = String::new();

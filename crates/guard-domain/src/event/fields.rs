@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::value::RawValue;
 
 use super::{Event, EventError, FieldError, MAX_CONTEXT_BYTES, MAX_CONTEXT_DEPTH};
+use crate::json::JsonObject;
 use crate::{EventTypes, Severity, Source, json, suggest, timestamp};
 
 /// The longest `id`, in characters.
@@ -33,9 +34,9 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn collect(object: &'a str) -> Result<Self, EventError> {
+    pub(super) fn collect(members: JsonObject<'a>) -> Self {
         let mut fields = Self::default();
-        for (key, value) in json::members(object)?.0 {
+        for (key, value) in members.0 {
             let slot = FIELDS
                 .iter()
                 .zip(&mut fields.values)
@@ -60,7 +61,7 @@ impl<'a> Fields<'a> {
                 fields.errors.push(FieldError::new(pointer, problem));
             }
         }
-        Ok(fields)
+        fields
     }
 
     fn raw(&self, name: &str) -> Option<&'a RawValue> {
