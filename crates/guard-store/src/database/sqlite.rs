@@ -56,13 +56,14 @@ impl SqliteWriter {
         })
     }
 
-    /// Ends what may be left of a transaction. SQLite itself ends one that a full disk or a failing device broke; a connection of
-    /// which that cannot be told is closed, and another one opened.
+    /// Ends what may be left of a transaction; a connection that does not do it is closed, and another one opened.
     async fn settle(&self, slot: &mut Option<SqliteConnection>) -> Result<(), sqlx::Error> {
-        if let Some(connection) = slot
-            && connection.execute("ROLLBACK").await.is_err()
-        {
-            *connection = self.options.connect().await?;
+        if let Some(connection) = slot {
+            match connection.execute("ROLLBACK").await {
+                Ok(_) => {}
+                Err(error) if is_without_transaction(&error) => {}
+                Err(_) => *connection = self.options.connect().await?,
+            }
         }
         self.doubtful.store(false, Ordering::Release);
         Ok(())
@@ -77,6 +78,13 @@ impl SqliteWriter {
             tracing::warn!(error, "the database is not closed as it should be");
         }
     }
+}
+
+/// Whether there is nothing to roll back: none has begun, or SQLite itself has ended it, as it does when a disk is full or a device
+/// fails.
+fn is_without_transaction(error: &sqlx::Error) -> bool {
+    // SQLITE_ERROR: ROLLBACK gives it for nothing else.
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("1"))
 }
 
 /// The connection while somebody has it. An open transaction is rolled back when it is dropped.

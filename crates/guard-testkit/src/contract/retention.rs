@@ -100,6 +100,8 @@ pub async fn what_is_old_goes_and_the_rest_stays<S: Storage + 'static>(world: Wo
     assert_eq!(dropped.counts.get("rule_executions"), Some(&5));
     assert_eq!(dropped.counts.get("execution_attempts"), Some(&5));
     assert_eq!(dropped.counts.get("escalations"), Some(&1));
+    // One source, two types and two decisions of the one tenant, one of each of the other.
+    assert_eq!(dropped.counts.get("event_spans"), Some(&8));
     assert!(!dropped.held_up);
     for receipt in &old {
         let (event, execution) = (receipt.event_id, receipt.execution.as_ref().unwrap().id);
