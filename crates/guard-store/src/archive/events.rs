@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn spans_that_follow_each_other_are_read_together() {
         assert_eq!(runs(&[]), []);
-        assert_eq!(runs(&[7]), [7..8]);
+        assert_eq!(runs(&[7, 5]), [7..8, 5..6]);
         assert_eq!(runs(&[9, 8, 7, 5, 3, 2]), [7..10, 5..6, 2..4]);
     }
 }
