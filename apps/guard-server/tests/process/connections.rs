@@ -25,15 +25,21 @@ async fn rest(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&rest).into_owned()
 }
 
-/// Waits until so many connections were closed for a reason.
+/// Waits until a connection was closed for a reason.
 async fn closed(server: &Server, reason: &str) {
-    let line = format!("neural_guard_connections_closed_total{{reason=\"{reason}\"}} 1\n");
+    let line = format!("neural_guard_connections_closed_total{{reason=\"{reason}\"}} ");
+    let mut refused = 0;
     for _ in 0..100 {
-        // Where places are few, the server may not know yet that one is free again.
-        if let Ok(metrics) = server.client.get(server.url("/metrics")).send().await
-            && metrics.text().await.unwrap().contains(&line)
-        {
-            return;
+        // Where places are few, the server may not know yet that one is free again: it refuses this one too, and counts it.
+        match server.client.get(server.url("/metrics")).send().await {
+            Ok(metrics) => {
+                let metrics = metrics.text().await.unwrap();
+                let count = metrics.lines().find_map(|found| found.strip_prefix(&line));
+                if count.is_some_and(|count| count.parse::<u32>().unwrap() > refused) {
+                    return;
+                }
+            }
+            Err(_) => refused += 1,
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
