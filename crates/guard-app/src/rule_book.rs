@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use guard_domain::TenantId;
 use guard_policy::{RuleFile, RuleSet, VersionedRule};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use crate::metric;
 use crate::ports::{LiveRules, RuleStore, StorageError};
@@ -62,7 +61,7 @@ impl RuleBook {
         if held.revision() == live.revision {
             return Ok(held);
         }
-        let rules = Arc::new(compiled(tenant, live).await?);
+        let rules = Arc::new(compile(tenant, &live)?);
         self.live.rcu(|book| {
             let mut book = HashMap::clone(book);
             // Of two that read at once, the later revision stays.
@@ -82,7 +81,7 @@ impl RuleBook {
             .sum();
         metric::level(metric::ACTIVE_RULES, active);
         self.changes.send_replace(());
-        tracing::info!(%tenant, revision = rules.revision(), rules = rules.rules().count(), "rules are live");
+        tracing::info!(%tenant, revision = live.revision, rules = rules.rules().count(), "rules are live");
         Ok(rules)
     }
 
@@ -98,13 +97,6 @@ impl RuleBook {
         }
         Ok(())
     }
-}
-
-/// Compiles where nobody waits for a thread: ten thousand rules take a tenth of a second.
-async fn compiled(tenant: &TenantId, live: LiveRules) -> Result<RuleSet, StorageError> {
-    let tenant = tenant.clone();
-    let compiled = spawn_blocking(move || compile(&tenant, &live)).await;
-    compiled.unwrap_or_else(|broken| Err(StorageError::Unavailable(broken.into())))
 }
 
 /// What is stored was checked when it was published: an error here is damage.
