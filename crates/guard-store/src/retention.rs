@@ -17,7 +17,7 @@ use crate::database::Session;
 use crate::partitions::midnight;
 use crate::store::Store;
 pub(crate) use rows::chains;
-use rows::{BOTH, SQLITE};
+use rows::{BOTH, CHECKPOINTS, SPANS, SQLITE};
 
 #[async_trait]
 impl Retention for Store {
@@ -48,9 +48,11 @@ impl Retention for Store {
                 return Ok(dropped);
             }
         }
-        self.delete_spans(floor, limit, &mut dropped).await?;
+        self.delete_timed(&SPANS, floor, limit, &mut dropped)
+            .await?;
         self.delete_links(floor, limit, &mut dropped).await?;
-        self.delete_checkpoints(floor, limit, &mut dropped).await?;
+        self.delete_timed(&CHECKPOINTS, floor, limit, &mut dropped)
+            .await?;
         Ok(dropped)
     }
 }

@@ -11,8 +11,9 @@ use guard_testkit::contract::World;
 use guard_testkit::{FakeClock, SeededRandom, TestDatabase, event_body};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-/// What there was before events were found by spans.
+/// What there was before events were found by spans. One event is a rehearsal, whose id is older than its arrival.
 const BEFORE: &str = "DROP TABLE event_spans;
+    UPDATE events SET decision = 'dry_run', received_at = received_at + 1024000 WHERE event_type = 'backup_failed';
     CREATE INDEX events_by_source ON events (tenant, source, event_id);
     CREATE INDEX events_by_type ON events (tenant, event_type, event_id);
     CREATE INDEX events_by_decision ON events (tenant, decision, event_id)";

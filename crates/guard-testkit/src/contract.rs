@@ -5,6 +5,7 @@
 
 mod archive;
 mod checkpoints;
+mod events;
 mod keys;
 mod leases;
 mod ledger;
@@ -35,6 +36,7 @@ use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
 pub use archive::*;
 pub use checkpoints::*;
+pub use events::*;
 pub use keys::*;
 pub use leases::*;
 pub use ledger::*;
@@ -296,6 +298,7 @@ macro_rules! storage_contract {
             a_callback_key_is_made_once
             pages_are_stable
             events_are_found_by_all_that_they_have
+            events_of_many_spans_are_all_found
             what_was_refused_hides_no_other_event
             lists_are_filtered
             the_audit_is_walked_in_order

@@ -49,7 +49,15 @@ pub(crate) fn run(options: &Ingest) -> anyhow::Result<()> {
     let against: Vec<_> = options
         .against
         .iter()
-        .map(std::path::absolute)
+        .map(|build| {
+            let there = std::fs::canonicalize(build);
+            there.with_context(|| {
+                format!(
+                    "--against {}: give the path of a guard-server",
+                    build.display()
+                )
+            })
+        })
         .collect::<Result<_, _>>()?;
     let against = std::env::join_paths(against)?;
     let against = against

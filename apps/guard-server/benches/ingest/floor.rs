@@ -19,7 +19,7 @@ type Job = (EventId, Event, oneshot::Sender<()>);
 const TABLE: &str = "CREATE TABLE floor (event_id {id} PRIMARY KEY, source TEXT NOT NULL, severity TEXT NOT NULL, body TEXT NOT NULL)";
 
 /// How many rows one statement of SQLite takes at most, as in the server.
-const MANY: usize = 32;
+const MANY: usize = 64;
 
 /// The statement of SQLite for a number of rows.
 fn many(rows: usize) -> &'static str {

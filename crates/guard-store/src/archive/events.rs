@@ -61,11 +61,19 @@ impl Store {
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let mut session = self.database.reader_for(tenant).await?;
         let terms = terms(filter);
-        if terms.is_empty() {
-            return read_events(&mut session, tenant, filter, least..below, limit).await;
-        }
         let mut found = Vec::new();
         let (first, mut last) = (span_of(least), span_of(below));
+        if terms.is_empty() {
+            let now = span_of(id::v7_floor(self.clock.now()));
+            for ids in steps(least..below, now) {
+                let room = limit - found.len();
+                found.extend(read_events(&mut session, tenant, filter, ids, room).await?);
+                if found.len() >= limit {
+                    break;
+                }
+            }
+            return Ok(found);
+        }
         loop {
             let spans = read_spans(&mut session, tenant, &terms, (first, last)).await?;
             for run in runs(&spans) {
@@ -82,6 +90,23 @@ impl Store {
             }
         }
     }
+}
+
+/// A range of ids in steps, in descending order: what is of this span and later, then each time twice as many spans as before.
+///
+/// PostgreSQL without statistics would read and sort all of a range for one page of it.
+fn steps(ids: Range<Uuid>, now: i64) -> impl Iterator<Item = Range<Uuid>> {
+    let (mut end, mut span, mut length) = (ids.end, span_of(ids.end).min(now), 1_i64);
+    std::iter::from_fn(move || {
+        let start = if span > span_of(ids.start) {
+            least_of(span)
+        } else {
+            ids.start
+        };
+        let step = start..end;
+        (end, span, length) = (start, span.saturating_sub(length), length.saturating_mul(2));
+        (!step.is_empty()).then_some(step)
+    })
 }
 
 /// What a filter names, with what fewest events have in common first, as far as that can be told.
@@ -123,12 +148,20 @@ async fn read_spans(
 }
 
 /// Spans that follow each other, taken together. Both are in descending order.
+///
+/// A run is at most twice as long as the longest that may come before it: where each span has many events, the first is enough
+/// for a page, and PostgreSQL without statistics would read and sort all that it is asked about.
 fn runs(spans: &[i64]) -> Vec<Range<i64>> {
     let mut runs: Vec<Range<i64>> = Vec::new();
+    let mut longest = 1;
     for &span in spans {
         match runs.last_mut() {
-            Some(run) if run.start == span + 1 => run.start = span,
-            _ => runs.push(span..span + 1),
+            Some(run) if run.start == span + 1 && run.end - run.start < longest => run.start = span,
+            Some(_) => {
+                longest = longest.saturating_mul(2);
+                runs.push(span..span + 1);
+            }
+            None => runs.push(span..span + 1),
         }
     }
     runs
@@ -160,9 +193,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn steps_are_the_range_and_grow() {
+        let (least, below) = (least_of(50), least_of(100));
+        let found: Vec<_> = steps(least..below, 90).collect();
+        let begins: Vec<_> = found.iter().map(|step| span_of(step.start)).collect();
+        assert_eq!(begins, [90, 89, 87, 83, 75, 59, 50]);
+        assert_eq!(found.first().map(|step| step.end), Some(below));
+        assert_eq!(found.last().map(|step| step.start), Some(least));
+        assert!(found.is_sorted_by(|later, earlier| later.start == earlier.end));
+        assert_eq!(
+            steps(Uuid::nil()..Uuid::max(), 90).last().unwrap().start,
+            Uuid::nil()
+        );
+        assert!(steps(Uuid::nil()..Uuid::max(), 1 << 37).count() < 50);
+        assert_eq!(steps(below..below, 90).count(), 0);
+        assert_eq!(steps(below..least, 90).count(), 0);
+    }
+
+    #[test]
     fn spans_that_follow_each_other_are_read_together() {
         assert_eq!(runs(&[]), []);
         assert_eq!(runs(&[7, 5]), [7..8, 5..6]);
-        assert_eq!(runs(&[9, 8, 7, 5, 3, 2]), [7..10, 5..6, 2..4]);
+        assert_eq!(runs(&[9, 8, 7, 5, 3, 2]), [9..10, 7..9, 5..6, 2..4]);
+        let together = runs(&[20, 19, 18, 17, 16, 15, 14, 13, 12]);
+        assert_eq!(together, [20..21, 18..20, 14..18, 12..14]);
     }
 }

@@ -41,12 +41,17 @@ impl SqliteWriter {
 
     /// The connection, once everybody who has asked before has had it.
     pub(super) async fn take(self: &Arc<Self>) -> Result<SqliteSession, StorageError> {
-        let mut slot = timeout(self.patience, self.connection.clone().lock_owned())
+        let wait = async {
+            let mut slot = self.connection.clone().lock_owned().await;
+            if self.doubtful.load(Ordering::Acquire) {
+                self.settle(&mut slot).await?;
+            }
+            Ok(slot)
+        };
+        let slot = timeout(self.patience, wait)
             .await
-            .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?;
-        if self.doubtful.load(Ordering::Acquire) {
-            self.settle(&mut slot).await.map_err(unavailable)?;
-        }
+            .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?
+            .map_err(unavailable)?;
         let connection = OwnedMutexGuard::try_map(slot, Option::as_mut)
             .map_err(|_| unavailable(sqlx::Error::PoolClosed))?;
         Ok(SqliteSession {
@@ -113,19 +118,17 @@ impl SqliteSession {
         !std::mem::replace(&mut self.begun, true)
     }
 
-    pub(super) async fn commit(mut self) -> Result<(), StorageError> {
-        if self.begun {
-            let done = self.connection.execute("COMMIT").await;
-            done.map_err(outcome_unknown)?;
-        }
-        self.begun = false;
-        Ok(())
+    pub(super) async fn commit(self) -> Result<(), StorageError> {
+        self.end("COMMIT").await.map_err(outcome_unknown)
     }
 
-    pub(super) async fn roll_back(mut self) -> Result<(), StorageError> {
+    pub(super) async fn roll_back(self) -> Result<(), StorageError> {
+        self.end("ROLLBACK").await.map_err(unavailable)
+    }
+
+    async fn end(mut self, statement: &'static str) -> Result<(), sqlx::Error> {
         if self.begun {
-            let done = self.connection.execute("ROLLBACK").await;
-            done.map_err(unavailable)?;
+            self.connection.execute(statement).await?;
         }
         self.begun = false;
         Ok(())

@@ -161,38 +161,38 @@ impl Store {
     }
 }
 
-impl Store {
-    /// Deletes checkpoints of before a moment, but not the last one: the next follows from it.
-    pub(super) async fn delete_checkpoints(
-        &self,
-        latest: DateTime<Utc>,
-        limit: u32,
-        dropped: &mut Dropped,
-    ) -> Result<(), StorageError> {
-        let mut transaction = self.database.begin().await?;
-        let floor = floor(&mut transaction, latest).await?;
-        let deleted = transaction
-            .query(
-                "DELETE FROM audit_checkpoints WHERE number IN
-                     (SELECT number FROM audit_checkpoints
-                      WHERE created_at < $1 AND number < (SELECT max(number) FROM audit_checkpoints)
-                      ORDER BY number LIMIT $2)",
-            )
-            .bind(micros(floor))
-            .bind(i64::from(limit))
-            .execute()
-            .await?;
-        finish(transaction, deleted).await?;
-        dropped.add("audit_checkpoints", deleted);
-        dropped.more |= deleted >= u64::from(limit);
-        Ok(())
-    }
+/// What belongs to no tenant alone and is deleted by its time.
+pub(super) struct Timed {
+    name: &'static str,
+    /// Deletes what is below a bound (`$1`), so many rows at most (`$2`).
+    delete: &'static str,
+    /// The bound of a moment.
+    bound: fn(DateTime<Utc>) -> i64,
 }
 
+/// Where events are to be looked for.
+pub(super) const SPANS: Timed = Timed {
+    name: "event_spans",
+    delete: "DELETE FROM event_spans WHERE (tenant, term, value, span, writer) IN
+         (SELECT tenant, term, value, span, writer FROM event_spans WHERE span < $1 ORDER BY span LIMIT $2)",
+    bound: |moment| span_of(id::v7_floor(moment)),
+};
+
+/// All but the last: the next follows from it.
+pub(super) const CHECKPOINTS: Timed = Timed {
+    name: "audit_checkpoints",
+    delete: "DELETE FROM audit_checkpoints WHERE number IN
+         (SELECT number FROM audit_checkpoints
+          WHERE created_at < $1 AND number < (SELECT max(number) FROM audit_checkpoints)
+          ORDER BY number LIMIT $2)",
+    bound: micros,
+};
+
 impl Store {
-    /// Deletes what says where events of before a moment are to be looked for.
-    pub(super) async fn delete_spans(
+    /// Deletes rows of before a moment.
+    pub(super) async fn delete_timed(
         &self,
+        table: &Timed,
         latest: DateTime<Utc>,
         limit: u32,
         dropped: &mut Dropped,
@@ -200,17 +200,13 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         let floor = floor(&mut transaction, latest).await?;
         let deleted = transaction
-            .query(
-                "DELETE FROM event_spans WHERE (tenant, term, value, span, writer) IN
-                     (SELECT tenant, term, value, span, writer FROM event_spans
-                      WHERE span < $1 ORDER BY span LIMIT $2)",
-            )
-            .bind(span_of(id::v7_floor(floor)))
+            .query(table.delete)
+            .bind((table.bound)(floor))
             .bind(i64::from(limit))
             .execute()
             .await?;
         finish(transaction, deleted).await?;
-        dropped.add("event_spans", deleted);
+        dropped.add(table.name, deleted);
         dropped.more |= deleted >= u64::from(limit);
         Ok(())
     }

@@ -176,35 +176,7 @@ impl Batch<'_> {
             .entries
             .iter()
             .zip(records.decisions())
-            .map(|(entry, decided)| {
-                let [
-                    tenant,
-                    id,
-                    received,
-                    kind,
-                    severity,
-                    source,
-                    occurred,
-                    decision,
-                    body,
-                ] = event_cells(entry);
-                let [
-                    actor,
-                    request,
-                    digest,
-                    rule,
-                    version,
-                    revision,
-                    execution,
-                    message,
-                    shadows,
-                    hash,
-                ] = decided;
-                [
-                    tenant, id, received, kind, severity, source, occurred, decision, body, actor,
-                    request, digest, rule, version, revision, execution, message, shadows, hash,
-                ]
-            })
+            .map(|(entry, decided)| joined::<9, 10, 19>(event_cells(entry), decided))
             .collect();
         let [without_spans, with_spans] = if is_planted(Unguarded) {
             INSERT_WITHOUT_LINK
@@ -234,34 +206,13 @@ impl Batch<'_> {
         let decisions: Vec<_> = (0_i64..)
             .zip(self.entries.iter().zip(records.decisions()))
             .map(|(position, (entry, decided))| {
-                let [
-                    actor,
-                    request,
-                    digest,
-                    rule,
-                    version,
-                    revision,
-                    execution,
-                    message,
-                    shadows,
-                    hash,
-                ] = decided;
-                [
+                let of_event = [
                     entry.intake.tenant.as_str().into(),
                     entry.intake.event_id.as_uuid().into(),
                     position.into(),
                     entry.verdict.decision.kind.as_str().into(),
-                    actor,
-                    request,
-                    digest,
-                    rule,
-                    version,
-                    revision,
-                    execution,
-                    message,
-                    shadows,
-                    hash,
-                ]
+                ];
+                joined::<4, 10, 14>(of_event, decided)
             })
             .collect();
         let of_all = [[
@@ -292,6 +243,16 @@ impl Batch<'_> {
         session.insert(&INSERT_SPANS, &spans).await?;
         Ok(true)
     }
+}
+
+/// The cells of a row of which two parts are known.
+fn joined<'a, const A: usize, const B: usize, const ALL: usize>(
+    first: [Cell<'a>; A],
+    rest: [Cell<'a>; B],
+) -> [Cell<'a>; ALL] {
+    const { assert!(A + B == ALL) };
+    let mut cells = first.into_iter().chain(rest);
+    std::array::from_fn(|_| cells.next().unwrap_or(Cell::Number(None)))
 }
 
 /// An event as it is stored: tenant, id, when it was received, type, severity, source, when it occurred, decision, body.
