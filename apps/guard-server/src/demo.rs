@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use guard_app::ports::{Actor, PublishMode, Random};
-use guard_http::{ServeSettings, router, serve};
+use guard_http::{ServeSettings, interface, serve};
 use reqwest::Client;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -55,7 +55,7 @@ async fn show(once: bool) -> anyhow::Result<ExitCode> {
     let stop = guard.stops.requests.clone();
     tasks.spawn(serve(
         listener,
-        router(guard.api.clone()),
+        interface(guard.api.clone()),
         ServeSettings::default(),
         stop,
     ));

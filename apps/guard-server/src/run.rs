@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use guard_app::ports::{Actor, PublishMode};
-use guard_http::{ServeSettings, Tls, metrics_router, router, serve as serve_http};
+use guard_http::{ServeSettings, Tls, interface, metrics_interface, serve as serve_http};
 use guard_store::Store;
 use secrecy::ExposeSecret;
 use tokio::net::{TcpListener, TcpSocket};
@@ -142,19 +142,19 @@ fn start_servers(
     let mut servers = JoinSet::new();
     if let Some(address) = settings.metrics_listen {
         let metrics = bind(address, connections)?;
-        let router = metrics_router(guard.api.clone());
+        let interface = metrics_interface(guard.api.clone());
         tracing::info!("metrics on http://{}/metrics", metrics.local_addr()?);
         let serve = serve_http(
             metrics,
-            router,
+            interface,
             bounds.clone(),
             guard.stops.requests.clone(),
         );
         servers.spawn_on(serve, connections);
     }
-    let router = router(guard.api.clone());
+    let interface = interface(guard.api.clone());
     let bounds = ServeSettings { tls, ..bounds };
-    let serve = serve_http(listener, router, bounds, guard.stops.requests.clone());
+    let serve = serve_http(listener, interface, bounds, guard.stops.requests.clone());
     servers.spawn_on(serve, connections);
     Ok(servers)
 }

@@ -2,8 +2,7 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::middleware::Next;
+use axum::extract::{FromRequestParts, Request};
 use axum::response::Response;
 use guard_app::metric;
 use guard_app::ports::{Origin, random_tail};
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use crate::headers::harden;
 use crate::problem::Problem;
-use crate::state::Shared;
+use crate::state::Api;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -23,11 +22,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// A W3C trace context of version 00: every event has one, hence no text on the heap.
+type Traceparent = [u8; 55];
+
 /// The id of a request and the trace it belongs to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestContext {
     pub(crate) id: Uuid,
-    traceparent: String,
+    traceparent: Traceparent,
 }
 
 impl RequestContext {
@@ -36,7 +38,7 @@ impl RequestContext {
         Origin {
             subject: subject.to_owned(),
             request_id: self.id.to_string(),
-            traceparent: Some(self.traceparent.clone()),
+            traceparent: String::from_utf8(self.traceparent.to_vec()).ok(),
         }
     }
 }
@@ -45,16 +47,16 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let found = parts.extensions.get::<Self>().cloned();
+        let found = parts.extensions.get::<Self>().copied();
         found.ok_or_else(|| Problem::of_status(http::StatusCode::INTERNAL_SERVER_ERROR))
     }
 }
 
-/// The outermost layer: names the request, and gives every error the same form.
+/// What surrounds the answer to every request: names the request, and gives every error the same form.
 pub(crate) async fn surround(
-    State(api): State<Shared>,
+    api: &Api,
     mut request: Request,
-    next: Next,
+    answer: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let sent = request
         .headers()
@@ -69,13 +71,15 @@ pub(crate) async fn surround(
         .extensions_mut()
         .insert(RequestContext { id, traceparent });
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         metrics::counter!(metric::REFUSED, "status" => status.as_u16().to_string()).increment(1);
         tracing::debug!(%method, path = uri.path(), status = status.as_u16(), request_id = %id, "refused");
         response = in_one_form(response, id);
     }
+    // What follows here, and what a handler has set.
+    response.headers_mut().reserve(8);
     harden(response.headers_mut(), uri.path());
     let mut text = Uuid::encode_buffer();
     if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
@@ -87,32 +91,40 @@ pub(crate) async fn surround(
 /// Errors of the framework say what they have to say in plain text: they become problems too.
 fn in_one_form(mut response: Response, id: Uuid) -> Response {
     let status = response.status();
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        return problem.of_request(id).render();
-    }
+    let problem = response.extensions_mut().remove::<Problem>();
     let content_type = response.headers().get(http::header::CONTENT_TYPE);
-    if content_type.is_some_and(|value| value.as_bytes().ends_with(b"json")) {
-        return response;
-    }
-    let allow = response.headers_mut().remove(http::header::ALLOW);
-    let mut rendered = Problem::of_status(status).of_request(id).render();
-    if let Some(allow) = allow {
+    let is_json = content_type.is_some_and(|value| value.as_bytes().ends_with(b"json"));
+    let problem = match problem {
+        Some(problem) => problem,
+        None if is_json => return response,
+        None => Problem::of_status(status),
+    };
+    let mut rendered = problem.of_request(id).render();
+    if let Some(allow) = response.headers_mut().remove(http::header::ALLOW) {
         rendered.headers_mut().insert(http::header::ALLOW, allow);
     }
     rendered
 }
 
 /// The trace of whoever sends none: it bears the request's id.
-fn new_traceparent(id: Uuid, random: u128) -> String {
+fn new_traceparent(id: Uuid, random: u128) -> Traceparent {
     let (mut trace, mut span) = (Uuid::encode_buffer(), Uuid::encode_buffer());
     let trace = id.simple().encode_lower(&mut trace);
     let span = Uuid::from_u128(random).simple().encode_lower(&mut span);
     let span = span.get(..16).unwrap_or("0000000000000001");
-    ["00-", trace, "-", span, "-00"].concat()
+    let mut text = [0; _];
+    let parts = ["00-", trace, "-", span, "-00"];
+    for (place, byte) in text
+        .iter_mut()
+        .zip(parts.iter().flat_map(|part| part.bytes()))
+    {
+        *place = byte;
+    }
+    text
 }
 
 /// The W3C trace context of a request, if it is well-formed (version 00).
-fn traceparent(headers: &HeaderMap) -> Option<String> {
+fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
     let text = headers.get("traceparent")?.to_str().ok()?;
     let parts: Vec<&str> = text.split('-').collect();
     let hex = |part: &str, length| {
@@ -129,7 +141,7 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
                 && *trace != "0".repeat(32)
                 && *parent != "0".repeat(16) =>
         {
-            Some(text.to_owned())
+            text.as_bytes().try_into().ok()
         }
         _ => None,
     }
@@ -147,7 +159,7 @@ mod tests {
             traceparent(&headers)
         };
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(of(good).as_deref(), Some(good));
+        assert_eq!(of(good).unwrap(), good.as_bytes());
         for bad in [
             "",
             "x",
@@ -158,6 +170,6 @@ mod tests {
             assert_eq!(of(bad), None, "{bad}");
         }
         let new = new_traceparent(Uuid::max(), 7 << 64);
-        assert_eq!(of(&new).as_deref(), Some(new.as_str()));
+        assert_eq!(of(std::str::from_utf8(&new).unwrap()), Some(new));
     }
 }

@@ -16,7 +16,7 @@ mod wire;
 
 pub use context::PeerAddress;
 pub use problem::Problem;
-pub use router::{metrics_router, openapi, router};
+pub use router::{Interface, interface, metrics_interface, openapi};
 pub use serve::{ServeSettings, serve};
 pub use state::Api;
 pub use tls::{CertificateError, ServerCertificate, Tls};

@@ -1,13 +1,19 @@
 //! The whole interface.
 
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
 use guard_domain::EventTypes;
 use http::{StatusCode, Uri};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::Service;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi as _};
@@ -89,25 +95,67 @@ pub fn openapi() -> serde_json::Value {
 }
 
 /// The whole interface.
-pub fn router(api: Arc<Api>) -> Router {
-    let (router, document) = routes().split_for_parts();
+pub fn interface(api: Arc<Api>) -> Interface {
+    let (routes, document) = routes().split_for_parts();
     let document = complete(&document, &api.intake.settings.event_types);
-    router
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(unknown_method)
-        .with_state(api.clone())
-        .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(api, surround))
+    let docs = SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document);
+    let router = finished(routes, &api).merge(docs);
+    Interface { router, api }
 }
 
 /// The metrics alone, open to whoever reaches them: for a listener of their own.
-pub fn metrics_router(api: Arc<Api>) -> Router {
-    Router::new()
-        .route("/metrics", axum::routing::get(health::open_metrics))
+pub fn metrics_interface(api: Arc<Api>) -> Interface {
+    let metrics = axum::routing::get(health::open_metrics);
+    let router = finished(Router::new().route("/metrics", metrics), &api);
+    Interface { router, api }
+}
+
+/// Routes that say in the house's form what they do not have.
+fn finished(routes: Router<Shared>, api: &Shared) -> Router {
+    routes
         .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
         .with_state(api.clone())
-        .layer(from_fn_with_state(api, surround))
+}
+
+/// Routes, and what surrounds whatever they answer.
+///
+/// No layer of the router does the latter: axum puts a layer round each route, makes another stack of services of it for each request,
+/// and a box of each body.
+#[derive(Clone)]
+pub struct Interface {
+    router: Router,
+    api: Arc<Api>,
+}
+
+impl Interface {
+    /// Answers a request, whatever becomes of its handler.
+    async fn answer(mut self, request: Request) -> Response {
+        let router = &mut self.router;
+        surround(
+            &self.api,
+            request,
+            async |request| match AssertUnwindSafe(router.call(request)).catch_unwind().await {
+                Ok(Ok(response)) => response,
+                Err(panic) => panicked(panic.as_ref()),
+            },
+        )
+        .await
+    }
+}
+
+impl Service<Request> for Interface {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        Box::pin(self.clone().answer(request).map(Ok))
+    }
 }
 
 async fn unknown_path(uri: Uri) -> Problem {
@@ -121,11 +169,10 @@ async fn unknown_method() -> Problem {
 }
 
 /// A handler that broke: the log has what happened, the answer does not.
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
-fn panicked(what: Box<dyn std::any::Any + Send>) -> Response {
-    let text = what.downcast_ref::<&str>().map(|text| (*text).to_owned());
+fn panicked(what: &(dyn Any + Send)) -> Response {
+    let text = what.downcast_ref::<&str>().copied();
     let text = text
-        .or_else(|| what.downcast_ref::<String>().cloned())
+        .or_else(|| what.downcast_ref::<String>().map(String::as_str))
         .unwrap_or_default();
     tracing::error!("a handler panicked: {text}");
     Problem::internal().into_response()

@@ -6,10 +6,12 @@ mod limits;
 mod service;
 mod stream;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use guard_app::metric;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -17,6 +19,7 @@ use metrics::counter;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 
 use crate::context::PeerAddress;
 use crate::tls::Tls;
@@ -71,13 +74,17 @@ impl Default for ServeSettings {
     }
 }
 
-/// Serves a router until `stop` is cancelled, then lets requests under way end.
-pub async fn serve(
+/// Has a service answer, such as an [`Interface`](crate::Interface) or a [`Router`](axum::Router), until `stop` is cancelled, then lets
+/// requests under way end. The service is to be ready at any time.
+pub async fn serve<S>(
     listener: TcpListener,
-    router: Router,
+    service: S,
     settings: ServeSettings,
     stop: CancellationToken,
-) {
+) where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
     let builder = Arc::new(protocols());
     let limits = ConnectionLimits::new(
         settings.max_connections,
@@ -109,7 +116,7 @@ pub async fn serve(
         };
         let connection = Connection {
             builder: builder.clone(),
-            router: router.clone(),
+            service: service.clone(),
             peer: PeerAddress(peer),
             settings: settings.clone(),
             stop: stop.clone(),

@@ -18,12 +18,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Postgres, Sqlite};
 
-use crate::error::unavailable;
+use crate::error::{is_data_error, unavailable};
 pub(crate) use insert::{Cell, Insert, MANY, insert};
 pub(crate) use postgres::{PgDatabase, PgSession};
 pub(crate) use query::Query;
 pub(crate) use row::{Column, Row};
-pub(crate) use sqlite::{SqliteSession, SqliteWriter};
+pub(crate) use sqlite::{Part, SqliteSession, SqliteWriter};
 
 /// A statement as each of the databases understands it.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +77,7 @@ impl Database {
     }
 
     /// A session for one statement: with PostgreSQL it is a transaction of its own, with SQLite it begins one, see
-    /// [`Session::may_begin`].
+    /// [`Session::next_part`].
     pub(crate) async fn begin_single(&self) -> Result<Session, StorageError> {
         match self {
             Self::Sqlite { writer, .. } => writer.take().await.map(Session::SqliteTransaction),
@@ -149,11 +149,19 @@ impl Session {
         matches!(self, Self::Postgres(_))
     }
 
-    /// Whether the next statement has to begin the transaction. Once asked, the transaction counts as begun.
-    pub(crate) const fn may_begin(&mut self) -> bool {
+    /// What of the transaction the next statements have to be, of which the caller knows whether they are all. Once asked, the
+    /// transaction counts as begun.
+    pub(crate) const fn next_part(&mut self, all: bool) -> Part {
         match self {
-            Self::SqliteTransaction(session) => session.may_begin(),
-            Self::Sqlite(_) | Self::Postgres(_) => false,
+            Self::SqliteTransaction(session) => session.next_part(all),
+            Self::Sqlite(_) | Self::Postgres(_) => Part::Middle,
+        }
+    }
+
+    /// A text that was the whole transaction went through: there is nothing left to commit.
+    pub(crate) const fn ended(&mut self) {
+        if let Self::SqliteTransaction(session) = self {
+            session.ended();
         }
     }
 
@@ -170,16 +178,21 @@ impl Session {
             .map(drop)
     }
 
-    /// What the error of a statement means: where the statement was a transaction of its own, and nothing was heard of its end,
-    /// it may have been committed.
+    /// What the error of a statement means: where the statement was a transaction of its own, it may have been committed unless the
+    /// database says what was wrong with it.
     pub(crate) fn explain(&self, error: StorageError) -> StorageError {
-        match (self, error) {
-            (Self::Postgres(session), StorageError::Unavailable(source))
-                if session.may_have_committed() =>
-            {
+        let may_have_committed = match self {
+            Self::Sqlite(_) => false,
+            Self::SqliteTransaction(session) => {
+                session.may_have_committed() && !is_data_error(&error)
+            }
+            Self::Postgres(session) => session.may_have_committed(),
+        };
+        match error {
+            StorageError::Unavailable(source) if may_have_committed => {
                 StorageError::OutcomeUnknown(source)
             }
-            (_, error) => error,
+            error => error,
         }
     }
 

@@ -108,6 +108,16 @@ pub(crate) fn is_data_error(error: &StorageError) -> bool {
     }
 }
 
+/// Whether a column that must have a value was given none, on SQLite. `column`: with its table, as in `audit_links.created_at`.
+pub(crate) fn lacks_value(error: &StorageError, column: &str) -> bool {
+    let StorageError::Unavailable(source) = error else {
+        return false;
+    };
+    // Result code of SQLite: CONSTRAINT_NOTNULL.
+    matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Database(error))
+        if error.code().as_deref() == Some("1299") && error.message().ends_with(column))
+}
+
 /// Whether nothing but bad luck stood in the way: the same again may succeed.
 pub(crate) fn is_collision(error: &StorageError) -> bool {
     // SQLSTATE: a serialisation failure, a deadlock.

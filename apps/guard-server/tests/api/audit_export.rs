@@ -167,7 +167,7 @@ async fn an_export_that_breaks_off_is_seen_to_and_too_many_are_refused() {
         let request =
             Request::get("/v1/audit/export").header("authorization", format!("Bearer {ADMIN_KEY}"));
         let response = app
-            .router
+            .interface
             .clone()
             .oneshot(request.body(Body::empty()).unwrap())
             .await

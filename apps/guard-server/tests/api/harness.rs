@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use chrono::TimeDelta;
 use guard_app::ports::{Actor, PublishMode};
-use guard_http::router;
+use guard_http::{Interface, interface};
 use guard_server::config::{Origin, Resolved, Settings};
 use guard_server::wiring::{Guard, Surroundings, build};
 use guard_testkit::{FakeClock, ScriptedPlaybooks, SeededRandom, event_body};
@@ -43,7 +42,7 @@ rules:
 
 /// A server with its own database.
 pub(crate) struct TestApp {
-    pub(crate) router: Router,
+    pub(crate) interface: Interface,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) playbooks: Arc<ScriptedPlaybooks>,
     pub(crate) guard: Guard,
@@ -145,9 +144,9 @@ impl TestApp {
             .await
             .unwrap();
         let tasks = guard.start_background(&settings);
-        let router = router(guard.api.clone());
+        let interface = interface(guard.api.clone());
         Self {
-            router,
+            interface,
             clock,
             playbooks,
             guard,
@@ -159,7 +158,7 @@ impl TestApp {
     }
 
     pub(crate) async fn send(&self, request: Request) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.interface.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
             .await

@@ -1,6 +1,6 @@
 //! The work of committing.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,13 +86,16 @@ impl Task {
                     return;
                 }
             };
+            count_decisions(&outcomes);
             let mut outdated = (Vec::new(), Vec::new());
             for ((intake, reply), outcome) in intakes.into_iter().zip(replies).zip(outcomes) {
                 if matches!(outcome, CommitOutcome::Outdated) {
                     outdated.0.push(intake);
                     outdated.1.push(reply);
                 } else {
-                    self.follow_up(&intake, &outcome);
+                    if let CommitOutcome::Recorded(receipt) = &outcome {
+                        self.follow_up(&intake, receipt);
+                    }
                     let _ = reply.send(match outcome {
                         CommitOutcome::Lost => Err(CommitError::Unavailable),
                         outcome => Ok(outcome),
@@ -182,12 +185,7 @@ impl Task {
     }
 
     /// What a durable decision brings about in this process, whether or not its caller is still there.
-    fn follow_up(&self, intake: &Intake, outcome: &CommitOutcome) {
-        let CommitOutcome::Recorded(receipt) = outcome else {
-            return;
-        };
-        let decision = receipt.decision.kind.as_str();
-        metric::add(metric::DECISIONS, "decision", decision, 1);
+    fn follow_up(&self, intake: &Intake, receipt: &Receipt) {
         if let (DecisionKind::PlaybookTriggered, Some(execution)) =
             (receipt.decision.kind, &receipt.execution)
         {
@@ -200,6 +198,19 @@ impl Task {
             Consequence::Announce(escalation) => announce(&intake.tenant, escalation),
             Consequence::Log(level, rule) => log(*level, intake, rule),
         }
+    }
+}
+
+/// Counts what was decided, once for each kind: a batch has few.
+fn count_decisions(outcomes: &[CommitOutcome]) {
+    let mut counts = BTreeMap::new();
+    for outcome in outcomes {
+        if let CommitOutcome::Recorded(receipt) = outcome {
+            *counts.entry(receipt.decision.kind.as_str()).or_default() += 1;
+        }
+    }
+    for (decision, count) in counts {
+        metric::add(metric::DECISIONS, "decision", decision, count);
     }
 }
 

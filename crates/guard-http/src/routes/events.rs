@@ -1,11 +1,12 @@
 //! Events.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use guard_app::Submission;
 use guard_app::ports::EventFilter;
 use guard_domain::{DecisionKind, EventId, EventType, MAX_BODY_BYTES, Source};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -61,12 +62,12 @@ async fn post_event(
     State(api): State<Shared>,
     caller: Caller<EventsWrite>,
     context: RequestContext,
-    headers: HeaderMap,
+    SentKey(key): SentKey,
     JsonBytes(body): JsonBytes<MAX_BODY_BYTES>,
 ) -> Result<Response, Problem> {
     let submission = Submission {
         body: body.into(),
-        key: idempotency_key(&headers)?,
+        key,
         origin: context.origin(&caller.principal.subject),
     };
     let answer = api.intake.receive(&caller.principal, submission).await?;
@@ -103,10 +104,21 @@ async fn post_event_v1(
     state: State<Shared>,
     caller: Caller<EventsWrite>,
     context: RequestContext,
-    headers: HeaderMap,
+    key: SentKey,
     body: JsonBytes<MAX_BODY_BYTES>,
 ) -> Result<Response, Problem> {
-    post_event(state, caller, context, headers, body).await
+    post_event(state, caller, context, key, body).await
+}
+
+/// The key that a request has in its header.
+struct SentKey(Option<String>);
+
+impl FromRequestParts<Shared> for SentKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        idempotency_key(&parts.headers).map(Self)
+    }
 }
 
 /// The key of the header: a string of the structured fields of RFC 8941, or the bare text, which begins with no quote.

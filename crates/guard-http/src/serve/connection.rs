@@ -1,9 +1,11 @@
 //! One connection.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use guard_app::metric;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
 use super::ServeSettings;
 use super::activity::{Activity, Standing};
@@ -22,9 +25,9 @@ use super::stream::WatchedStream;
 use crate::context::PeerAddress;
 
 /// What a connection works with.
-pub(super) struct Connection {
+pub(super) struct Connection<S> {
     pub(super) builder: Arc<Builder<TokioExecutor>>,
-    pub(super) router: Router,
+    pub(super) service: S,
     pub(super) peer: PeerAddress,
     pub(super) settings: Arc<ServeSettings>,
     /// No further requests.
@@ -33,7 +36,11 @@ pub(super) struct Connection {
     pub(super) cut: CancellationToken,
 }
 
-impl Connection {
+impl<S> Connection<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
     /// Answers requests until there are no more.
     pub(super) async fn run(self, stream: TcpStream) {
         if let Err(error) = stream.set_nodelay(true) {
@@ -57,20 +64,20 @@ impl Connection {
         tracing::debug!(peer = %self.peer.0, why, "closed: no TLS was agreed on");
     }
 
-    async fn answer<S>(self, stream: S, activity: Arc<Activity>)
+    async fn answer<T>(self, stream: T, activity: Arc<Activity>)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self {
             builder,
-            router,
+            service,
             peer,
             settings,
             stop,
             cut,
         } = self;
         let service = Arc::new(ConnectionService {
-            router,
+            service,
             peer,
             encrypted: settings.tls.is_some(),
             activity: activity.clone(),

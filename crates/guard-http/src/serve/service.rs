@@ -3,15 +3,15 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
+use axum::extract::Request;
 use axum::response::Response;
 use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::Service;
 
 use super::activity::Activity;
 use crate::context::PeerAddress;
@@ -20,8 +20,8 @@ use crate::context::PeerAddress;
 const STRICT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What answers the requests of a connection.
-pub(super) struct ConnectionService {
-    pub(super) router: Router,
+pub(super) struct ConnectionService<S> {
+    pub(super) service: S,
     pub(super) peer: PeerAddress,
     pub(super) encrypted: bool,
     pub(super) activity: Arc<Activity>,
@@ -31,16 +31,20 @@ pub(super) struct ConnectionService {
     pub(super) leave: Notify,
 }
 
-impl ConnectionService {
+impl<S> ConnectionService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone,
+{
     /// Answers a request.
     pub(super) async fn call(
         self: Arc<Self>,
-        mut request: Request<Incoming>,
+        mut request: http::Request<Incoming>,
     ) -> Result<Response, Infallible> {
         let multiplexed = request.version() == Version::HTTP_2;
         let answering = self.activity.request(multiplexed);
         request.extensions_mut().insert(self.peer);
-        let Ok(mut response) = self.router.clone().oneshot(request.map(Body::new)).await;
+        let answer = self.service.clone().call(request.map(Body::new));
+        let Ok(mut response) = answer.await;
         drop(answering);
         if self.encrypted {
             let headers = response.headers_mut();

@@ -134,18 +134,22 @@ impl Query<'_> {
         self
     }
 
-    /// Binds an array for each column of some rows, which PostgreSQL makes rows of again.
+    /// Binds an array for each column of some rows, which PostgreSQL makes rows of again. It takes what a shorter array lacks for NULL:
+    /// hence none for a column without values, which most events leave some of.
     pub(crate) fn bind_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
         /// One column of all rows.
         macro_rules! column {
-            ($place:expr, $kind:ident) => {
-                rows.iter()
-                    .map(|row| match row.get($place) {
-                        Some(Cell::$kind(value)) => *value,
-                        _ => None,
-                    })
-                    .collect::<Vec<_>>()
-            };
+            ($place:expr, $kind:ident) => {{
+                let values = rows.iter().map(|row| match row.get($place) {
+                    Some(Cell::$kind(value)) => *value,
+                    _ => None,
+                });
+                let mut values: Vec<_> = values.collect();
+                if values.iter().all(Option::is_none) {
+                    values.clear();
+                }
+                values
+            }};
         }
         let kinds = rows.first().into_iter().flatten();
         for (place, cell) in kinds.enumerate() {

@@ -58,6 +58,7 @@ impl SqliteWriter {
             connection,
             writer: self.clone(),
             begun: false,
+            ends: false,
         })
     }
 
@@ -98,6 +99,19 @@ pub(crate) struct SqliteSession {
     writer: Arc<SqliteWriter>,
     /// A transaction has begun, or may have.
     begun: bool,
+    /// A text that ends the transaction has been given to the connection.
+    ends: bool,
+}
+
+/// What of a transaction some statements are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// What comes first: it begins the transaction.
+    Beginning,
+    /// What comes later.
+    Middle,
+    /// Everything: it begins the transaction and ends it.
+    Whole,
 }
 
 impl SqliteSession {
@@ -113,9 +127,23 @@ impl SqliteSession {
         begun.map(|_| self).map_err(unavailable)
     }
 
-    /// Whether the next statement is to begin a transaction; from now on there may be one.
-    pub(super) const fn may_begin(&mut self) -> bool {
-        !std::mem::replace(&mut self.begun, true)
+    /// What the next statements are to be, which might be all that there is to do. From now on there may be a transaction.
+    pub(super) const fn next_part(&mut self, all: bool) -> Part {
+        if std::mem::replace(&mut self.begun, true) {
+            return Part::Middle;
+        }
+        self.ends = all;
+        if all { Part::Whole } else { Part::Beginning }
+    }
+
+    /// The whole transaction went through.
+    pub(super) const fn ended(&mut self) {
+        self.begun = false;
+    }
+
+    /// Whether what was run might have ended the transaction before something went wrong.
+    pub(super) const fn may_have_committed(&self) -> bool {
+        self.ends
     }
 
     pub(super) async fn commit(self) -> Result<(), StorageError> {

@@ -7,19 +7,18 @@ use guard_app::ports::StorageError;
 
 use super::{Batch, Entry};
 use crate::audit::{AuditWriter, Head, Link, Place};
-use crate::database::{Cell, Insert, MANY, Session, insert};
+use crate::database::{Cell, Insert, MANY, Part, Session, insert};
+use crate::error::lacks_value;
 use crate::ledger::assumed::Assumed;
 use crate::planted_fault::{PlantedFault::Unguarded, is_planted};
 use crate::row::micros;
 use crate::spans::{INSERT_SPANS, Sighting};
 
-/// A link, unless something of what is assumed, see [`Assumed::to_json`], does not hold any more.
-macro_rules! link {
-    ($columns:literal, $assumed:literal) => {
+/// That something of what is assumed, see [`Assumed::to_json`], does not hold any more.
+macro_rules! outdated {
+    ($assumed:literal) => {
         concat!(
-            "SELECT ",
-            $columns,
-            " WHERE NOT EXISTS (
+            "EXISTS (
                  SELECT 1 FROM ",
             $assumed,
             " a LEFT JOIN control c ON c.tenant = a.value ->> 0
@@ -29,16 +28,19 @@ macro_rules! link {
     };
 }
 
-macro_rules! insert_link {
-    ($link:expr, $returned:literal) => {
+/// The link of SQLite, without a moment if something is outdated: the table does not take it then, and with that the text ends.
+macro_rules! sqlite_link {
+    () => {
         concat!(
-            "INSERT INTO audit_links (chain, link, previous, hash, records, created_at) ",
-            $link,
-            " RETURNING ",
-            $returned
+            "SELECT ?, ?, ?, ?, ?, ? + CASE WHEN ",
+            outdated!("json_each(?)"),
+            " THEN NULL ELSE 0 END"
         )
     };
 }
+
+/// The column of that moment.
+const MOMENT_OF_LINK: &str = "audit_links.created_at";
 
 static INSERT_EVENTS: Insert = insert!(
     "events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)",
@@ -60,26 +62,27 @@ static INSERT_DECISIONS: Insert = Insert {
     sqlite: [const { OnceLock::new() }; MANY],
 };
 
-/// What SQLite is given at once: a link, and as many events and records. It gives no row if there is no link, and is to be undone
-/// then. One statement after the other would each go to another thread and come back from there.
-///
-/// `begins`: whether that begins the transaction.
-fn at_once_on_sqlite(begins: bool, rows: usize) -> &'static str {
-    static TEXTS: [[OnceLock<String>; MANY]; 2] = [const { [const { OnceLock::new() }; MANY] }; 2];
-    let [within, beginning] = &TEXTS;
-    let (texts, begin) = if begins {
-        (beginning, "BEGIN IMMEDIATE; ")
-    } else {
-        (within, "")
+/// What SQLite is given at once: a link, and as many events and records. One statement after the other would each go to another thread
+/// and come back from there.
+fn at_once_on_sqlite(part: Part, rows: usize) -> &'static str {
+    static TEXTS: [[OnceLock<String>; MANY]; 3] = [const { [const { OnceLock::new() }; MANY] }; 3];
+    let [beginnings, middles, wholes] = &TEXTS;
+    let (texts, begin, end) = match part {
+        Part::Beginning => (beginnings, "BEGIN IMMEDIATE; ", ""),
+        Part::Middle => (middles, "", ""),
+        Part::Whole => (wholes, "BEGIN IMMEDIATE; ", "; COMMIT"),
     };
     let link = if is_planted(Unguarded) {
-        link!("?, ?, ?, ?, ?, ?", "json_each(?)")
+        sqlite_link!()
     } else {
-        insert_link!(link!("?, ?, ?, ?, ?, ?", "json_each(?)"), "link")
+        concat!(
+            "INSERT OR FAIL INTO audit_links (chain, link, previous, hash, records, created_at) ",
+            sqlite_link!()
+        )
     };
     let events = INSERT_EVENTS.of_rows(rows);
     let decisions = INSERT_DECISIONS.of_rows(rows);
-    let text = || [begin, link, "; ", events, "; ", decisions].concat();
+    let text = || [begin, link, "; ", events, "; ", decisions, end].concat();
     let place = rows.checked_sub(1).and_then(|place| texts.get(place));
     place.map_or("", |place| place.get_or_init(text))
 }
@@ -111,12 +114,12 @@ macro_rules! insert_record {
     };
 }
 
-/// The link of PostgreSQL.
+/// The link of PostgreSQL, unless something is outdated.
 macro_rules! shared_link {
     () => {
-        link!(
-            "$1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at",
-            "jsonb_array_elements($7::jsonb)"
+        concat!(
+            "SELECT $1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at WHERE NOT ",
+            outdated!("jsonb_array_elements($7::jsonb)")
         )
     };
 }
@@ -139,8 +142,11 @@ macro_rules! insert_records {
     };
 }
 
-const INSERT_RECORD: [&str; 2] =
-    insert_records!(insert_link!(shared_link!(), "chain, link, created_at"));
+const INSERT_RECORD: [&str; 2] = insert_records!(concat!(
+    "INSERT INTO audit_links (chain, link, previous, hash, records, created_at) ",
+    shared_link!(),
+    " RETURNING chain, link, created_at"
+));
 const INSERT_WITHOUT_LINK: [&str; 2] = insert_records!(shared_link!());
 
 impl Batch<'_> {
@@ -223,12 +229,19 @@ impl Batch<'_> {
         let many = events.len().min(MANY);
         let (events, more_events) = events.split_at(many);
         let (decisions, more_decisions) = decisions.split_at(many);
-        let statement = at_once_on_sqlite(session.may_begin(), many);
+        let is_all = more_events.is_empty() && spans.is_empty();
+        let part = session.next_part(is_all);
+        let statement = at_once_on_sqlite(part, many);
         let query = link.bind(session.query(statement)).bind(assumed.to_json());
         let query = query.bind_rows(events).bind_rows(&of_all);
-        let query = query.bind_rows(decisions);
-        if query.fetch_all().await?.is_empty() {
-            return Ok(false);
+        match query.bind_rows(decisions).execute().await {
+            Ok(_) => {}
+            Err(error) if lacks_value(&error, MOMENT_OF_LINK) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        if part == Part::Whole {
+            session.ended();
+            return Ok(true);
         }
         session.insert(&INSERT_EVENTS, more_events).await?;
         for rows in more_decisions.chunks(MANY) {
