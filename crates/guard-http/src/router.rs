@@ -168,6 +168,14 @@ async fn unknown_method() -> Problem {
     Problem::new(status, "method-not-allowed", "Method not allowed", detail)
 }
 
+/// The answer of a handler, or what there is to say if it breaks.
+async fn whatever_happens(answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(panic) => panicked(panic.as_ref()),
+    }
+}
+
 /// A handler that broke: the log has what happened, the answer does not.
 fn panicked(what: &(dyn Any + Send)) -> Response {
     let text = what.downcast_ref::<&str>().copied();
@@ -176,4 +184,19 @@ fn panicked(what: &(dyn Any + Send)) -> Response {
         .unwrap_or_default();
     tracing::error!("a handler panicked: {text}");
     Problem::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_breaks_is_answered_for() {
+        let fine = whatever_happens(async { Ok("fine".into_response()) }).await;
+        assert_eq!(fine.status(), StatusCode::OK);
+        let broken = whatever_happens(async { panic!("a secret") }).await;
+        assert_eq!(broken.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let problem = broken.extensions().get::<Problem>().unwrap();
+        assert!(!format!("{problem:?}").contains("secret"));
+    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use guard_app::ports::{
-    CommitOutcome, Ledger, NotificationRequest, Notifications, Retention, RuleStore,
+    CommitOutcome, Ledger, NotificationRequest, Notifications, Retention, RuleStore, StorageError,
 };
 use guard_audit::{GENESIS, link_hash};
 use guard_domain::{ChannelAddress, ChannelName, ContactName, TenantId};
@@ -140,6 +140,34 @@ async fn a_transaction_that_sqlite_ended_by_itself_costs_its_batch_alone() {
     );
     fixture.world.record("user_offboarding", "low", "{}").await;
     assert_eq!(fixture.count("SELECT count(*) FROM events").await, 2);
+    verify_chains(&fixture).await;
+}
+
+#[tokio::test]
+async fn what_goes_wrong_where_the_commit_is_part_of_the_text_is_looked_up() {
+    let fixture = fixture().await;
+    // The first of its second writes more than a text holds.
+    fixture.world.record("user_offboarding", "low", "{}").await;
+    fixture
+        .execute("CREATE TRIGGER failing BEFORE INSERT ON events BEGIN SELECT json('no JSON'); END")
+        .await;
+    let (store, terms) = (&fixture.world.store, World::<Store>::terms());
+    let batch = fixture.batch(&["{}", "{}"]).await;
+    let error = store.commit(&batch, &terms).await.unwrap_err();
+    assert!(
+        matches!(error, StorageError::OutcomeUnknown(_)),
+        "{error:?}"
+    );
+    // Nobody else waits for the transaction that is open meanwhile, and the look-up ends it.
+    fixture.execute("DROP TRIGGER failing").await;
+    let events: Vec<_> = batch
+        .iter()
+        .map(|intake| (intake.tenant.clone(), intake.event_id))
+        .collect();
+    let found = store.find_receipts(&events).await.unwrap();
+    assert_eq!(found, [None, None]);
+    fixture.world.commit(&batch).await;
+    assert_eq!(fixture.count("SELECT count(*) FROM events").await, 3);
     verify_chains(&fixture).await;
 }
 
@@ -335,7 +363,8 @@ async fn verify_chains(fixture: &Fixture) {
         }
         assert_eq!(link, head.1 + 1, "links are counted without a hole");
         assert_eq!(row.get::<Vec<u8>, _>("previous"), head.2);
-        let of_link = records.remove(&(chain.clone(), link)).unwrap();
+        // One that stands for nothing has none.
+        let of_link = records.remove(&(chain.clone(), link)).unwrap_or_default();
         assert_eq!(
             row.get::<i64, _>("records"),
             i64::try_from(of_link.len()).unwrap()
