@@ -132,15 +132,8 @@ impl Interface {
     /// Answers a request, whatever becomes of its handler.
     async fn answer(mut self, request: Request) -> Response {
         let router = &mut self.router;
-        surround(
-            &self.api,
-            request,
-            async |request| match AssertUnwindSafe(router.call(request)).catch_unwind().await {
-                Ok(Ok(response)) => response,
-                Err(panic) => panicked(panic.as_ref()),
-            },
-        )
-        .await
+        let answer = async |request| whatever_happens(router.call(request)).await;
+        surround(&self.api, request, answer).await
     }
 }
 
