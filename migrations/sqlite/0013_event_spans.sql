@@ -11,16 +11,12 @@ CREATE TABLE event_spans (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX event_spans_by_age ON event_spans (span);
 
--- An id has the moment at which its event was received; that of a rehearsal one a little earlier, perhaps in the span before.
-WITH seen AS (
-    SELECT tenant, source, event_type, decision, received_at / 1024000 AS span FROM events
-    UNION ALL
-    SELECT tenant, source, event_type, decision, received_at / 1024000 - 1 FROM events WHERE decision = 'dry_run'
-)
 INSERT INTO event_spans (tenant, term, value, span, writer)
-SELECT tenant, 'source', source, span, zeroblob(16) FROM seen
-UNION SELECT tenant, 'type', event_type, span, zeroblob(16) FROM seen
-UNION SELECT tenant, 'decision', decision, span, zeroblob(16) FROM seen;
+SELECT DISTINCT tenant, 'source', source, received_at / 1024000, zeroblob(16) FROM events;
+INSERT INTO event_spans (tenant, term, value, span, writer)
+SELECT DISTINCT tenant, 'type', event_type, received_at / 1024000, zeroblob(16) FROM events;
+INSERT INTO event_spans (tenant, term, value, span, writer)
+SELECT DISTINCT tenant, 'decision', decision, received_at / 1024000, zeroblob(16) FROM events;
 
 DROP INDEX events_by_source;
 DROP INDEX events_by_type;

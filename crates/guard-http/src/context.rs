@@ -78,8 +78,6 @@ pub(crate) async fn surround(
         tracing::debug!(%method, path = uri.path(), status = status.as_u16(), request_id = %id, "refused");
         response = in_one_form(response, id);
     }
-    // What follows here, and what a handler has set.
-    response.headers_mut().reserve(8);
     harden(response.headers_mut(), uri.path());
     let mut text = Uuid::encode_buffer();
     if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {

@@ -1,8 +1,10 @@
 //! What can go wrong with a database.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use guard_app::ports::StorageError;
+use sqlx::error::DatabaseError;
 use thiserror::Error;
 
 /// Why a database cannot be opened.
@@ -74,15 +76,20 @@ pub(crate) fn outcome_unknown(error: sqlx::Error) -> StorageError {
     StorageError::OutcomeUnknown(error.into())
 }
 
-/// The code of what the database refused: of SQLite a number, of PostgreSQL five letters or digits.
-fn code(error: &StorageError) -> Option<String> {
+/// What the database says about what it refused.
+fn refusal(error: &StorageError) -> Option<&dyn DatabaseError> {
     let StorageError::Unavailable(source) = error else {
         return None;
     };
     match source.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Database(error)) => error.code().map(String::from),
+        Some(sqlx::Error::Database(error)) => Some(error.as_ref()),
         _ => None,
     }
+}
+
+/// The code of that: of SQLite a number, of PostgreSQL five letters or digits.
+fn code(error: &StorageError) -> Option<Cow<'_, str>> {
+    refusal(error)?.code()
 }
 
 /// Whether the server lets others do this, but not us.
@@ -110,12 +117,9 @@ pub(crate) fn is_data_error(error: &StorageError) -> bool {
 
 /// Whether a column that must have a value was given none, on SQLite. `column`: with its table, as in `audit_links.created_at`.
 pub(crate) fn lacks_value(error: &StorageError, column: &str) -> bool {
-    let StorageError::Unavailable(source) = error else {
-        return false;
-    };
     // Result code of SQLite: CONSTRAINT_NOTNULL.
-    matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Database(error))
-        if error.code().as_deref() == Some("1299") && error.message().ends_with(column))
+    code(error).as_deref() == Some("1299")
+        && refusal(error).is_some_and(|refusal| refusal.message().ends_with(column))
 }
 
 /// Whether nothing but bad luck stood in the way: the same again may succeed.
@@ -131,9 +135,6 @@ pub(crate) fn is_locked(error: &StorageError) -> bool {
 
 /// Whether a row has no partition to go to.
 pub(crate) fn lacks_partition(error: &StorageError) -> bool {
-    let StorageError::Unavailable(source) = error else {
-        return false;
-    };
-    matches!(source.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Database(error))
-        if error.code().as_deref() == Some("23514") && error.constraint().is_none())
+    code(error).as_deref() == Some("23514")
+        && refusal(error).is_some_and(|refusal| refusal.constraint().is_none())
 }

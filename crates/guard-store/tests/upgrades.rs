@@ -90,6 +90,7 @@ async fn events_of_before_spans_are_found_in_sqlite() {
     for step in [
         BEFORE,
         include_str!("../../../migrations/sqlite/0013_event_spans.sql"),
+        include_str!("../../../migrations/sqlite/0014_spans_of_rehearsals.sql"),
     ] {
         let step = sqlx::raw_sql(AssertSqlSafe(step));
         step.execute(&mut connection).await.unwrap();
@@ -118,6 +119,7 @@ async fn events_of_before_spans_are_found_in_postgres() {
     for step in [
         BEFORE,
         include_str!("../../../migrations/postgres/0013_event_spans.sql"),
+        include_str!("../../../migrations/postgres/0014_spans_of_rehearsals.sql"),
     ] {
         let step = sqlx::raw_sql(AssertSqlSafe(step));
         step.execute(&mut connection).await.unwrap();
