@@ -1,6 +1,7 @@
 //! Writing the audit trail.
 
 mod act;
+mod ends;
 mod head;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use crate::database::{Cell, Insert, Query, Session, insert};
 use crate::planted_fault::{PlantedFault::Unguarded, is_planted};
 use crate::row::{micros, text};
 use crate::store::Store;
+pub(crate) use ends::{Ends, records_between};
 pub(crate) use head::{Chain, Head, Place};
 
 /// A record to write.
@@ -204,15 +206,15 @@ impl Row<'_> {
             .revision
             .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         [
-            self.actor.as_ref().into(),
+            Cell::Common(&self.actor),
             Cell::Text(self.request_id),
             Cell::Bytes(self.event_sha256.as_ref().map(<[u8; 32]>::as_slice)),
             Cell::Text(self.rule_id),
             Cell::Number(self.rule_version.map(i64::from)),
             Cell::Number(revision),
             Cell::Id(self.execution_id),
-            self.message.as_ref().into(),
-            self.shadows.as_ref().into(),
+            Cell::Common(&self.message),
+            Cell::Common(&self.shadows),
             self.hash.as_slice().into(),
         ]
     }
@@ -260,9 +262,9 @@ impl AuditWriter<'_> {
         }
     }
 
-    /// The cells of each record of a decision; see [`Row::cells`].
-    pub(crate) fn decisions(&self) -> impl Iterator<Item = [Cell<'_>; 10]> {
-        self.rows.iter().map(Row::cells)
+    /// The id and the cells of each record of a decision; see [`Row::cells`].
+    pub(crate) fn decisions(&self) -> impl Iterator<Item = (Uuid, [Cell<'_>; 10])> {
+        self.rows.iter().map(|row| (row.id, row.cells()))
     }
 }
 

@@ -68,6 +68,15 @@ impl Database {
         }
     }
 
+    /// A transaction that writes what is written for every event or execution. Each of its statements is to have one way to find what
+    /// it asks for, whatever the tables hold: PostgreSQL keeps their plans, and uses an index wherever there is one.
+    pub(crate) async fn begin_routine(&self) -> Result<Session, StorageError> {
+        match self {
+            Self::Sqlite { .. } => self.begin().await,
+            Self::Postgres(database) => database.begin_routine().await.map(Session::Postgres),
+        }
+    }
+
     /// A transaction that writes for callers of a tenant, and reaches the rows of no other.
     pub(crate) async fn begin_for(&self, tenant: &TenantId) -> Result<Session, StorageError> {
         match self {
@@ -94,6 +103,14 @@ impl Database {
                 .map(Session::Sqlite)
                 .map_err(unavailable),
             Self::Postgres(database) => database.reader().await.map(Session::Postgres),
+        }
+    }
+
+    /// A connection that reads what is read for every execution: see [`Database::begin_routine`].
+    pub(crate) async fn routine_reader(&self) -> Result<Session, StorageError> {
+        match self {
+            Self::Sqlite { .. } => self.reader().await,
+            Self::Postgres(_) => self.begin_routine().await,
         }
     }
 

@@ -203,12 +203,12 @@ impl Store {
             let session = if batch.has_no_effects() && !is_planted(AnswerBeforeCommit) {
                 self.database.begin_single().await?
             } else {
-                self.database.begin().await?
+                self.database.begin_routine().await?
             };
             let chain = self.free_chain().await;
             return self.write(session, chain, &batch, assumed, outcomes).await;
         }
-        let mut session = self.database.begin().await?;
+        let mut session = self.database.begin_routine().await?;
         // Whoever has the chain may wait for locks of the database, never the other way round.
         let chain = self.chain().await;
         locks.take(&mut session).await?;

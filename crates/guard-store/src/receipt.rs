@@ -7,8 +7,20 @@ use guard_domain::{
 use uuid::Uuid;
 
 use crate::archive::escalation;
-use crate::database::{Row, Session};
+use crate::database::{Row, Session, Sql};
 use crate::row::Columns;
+
+macro_rules! select_receipt {
+    ($execution:literal) => {
+        concat!(
+            "SELECT a.event_id, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
+                 x.execution_id, x.playbook, x.state
+             FROM audit_log a LEFT JOIN ",
+            $execution,
+            " WHERE a.tenant = $1 AND a.audit_id = $2 AND a.action = 'decision'"
+        )
+    };
+}
 
 /// The receipt of an event, with its execution as it stands now.
 pub(crate) async fn read_receipt(
@@ -17,13 +29,17 @@ pub(crate) async fn read_receipt(
     event_id: EventId,
 ) -> Result<Option<Receipt>, StorageError> {
     let row = connection
-        .query(
-            "SELECT a.event_id, a.decision, a.rule_id, a.rule_version, a.revision, a.message,
-                x.execution_id, x.playbook, x.state
-         FROM audit_log a
-         LEFT JOIN rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id
-         WHERE a.tenant = $1 AND a.audit_id = $2 AND a.action = 'decision'",
-        )
+        .query(Sql {
+            sqlite: select_receipt!(
+                "rule_executions x ON x.tenant = a.tenant AND x.execution_id = a.execution_id"
+            ),
+            // `LIMIT` keeps it from being planned as a join that reads all executions of the tenant.
+            postgres: select_receipt!(
+                "LATERAL (
+                     SELECT * FROM rule_executions x WHERE x.tenant = a.tenant AND x.execution_id = a.execution_id
+                     LIMIT 1) x ON true"
+            ),
+        })
         .bind(tenant.as_str())
         .bind(event_id.as_uuid())
         .fetch_optional()

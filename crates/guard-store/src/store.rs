@@ -195,8 +195,10 @@ impl Store {
                 ("idle_in_transaction_session_timeout", longest.as_str()),
                 ("lock_timeout", &longest),
                 // A plan that is kept is one for tables as small as they were, until they are analysed: on a new database
-                // that reads whole tables for every delivery. See also `begin_single`.
+                // that reads whole tables for every delivery. See also `begin_single` and `begin_routine`.
                 ("plan_cache_mode", "force_custom_plan"),
+                // What is read here is small, whatever a plan expects.
+                ("jit", "off"),
             ]);
         }
         let pool = PgPoolOptions::new()

@@ -9,6 +9,7 @@ mod events;
 mod keys;
 mod leases;
 mod ledger;
+mod links;
 mod notifications;
 mod operators;
 mod orders;
@@ -24,9 +25,9 @@ use std::sync::Arc;
 
 use guard_app::RuleBook;
 use guard_app::ports::{
-    ApiKeys, Archive, AuditLog, Checkpoints, ClaimRequest, Claimed, Clock, CommitOutcome,
-    CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Notifications, Origin, Outbox,
-    PublishMode, Receipt, Retention, RuleStore, TenantSource, Tenants, random_tail,
+    ApiKeys, Archive, AuditExports, AuditLog, Checkpoints, ClaimRequest, Claimed, Clock,
+    CommitOutcome, CommitTerms, Controls, IdempotencyKey, Intake, Leases, Ledger, Notifications,
+    Origin, Outbox, PublishMode, Receipt, Retention, RuleStore, TenantSource, Tenants, random_tail,
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
@@ -40,6 +41,7 @@ pub use events::*;
 pub use keys::*;
 pub use leases::*;
 pub use ledger::*;
+pub use links::*;
 pub use notifications::*;
 pub use operators::*;
 pub use orders::*;
@@ -60,6 +62,7 @@ pub trait Storage:
     + Controls
     + Archive
     + AuditLog
+    + AuditExports
     + ApiKeys
     + Leases
     + Retention
@@ -76,6 +79,7 @@ impl<T> Storage for T where
         + Controls
         + Archive
         + AuditLog
+        + AuditExports
         + ApiKeys
         + Leases
         + Retention
@@ -302,6 +306,9 @@ macro_rules! storage_contract {
             what_was_refused_hides_no_other_event
             lists_are_filtered
             the_audit_is_walked_in_order
+            a_link_is_found_whole_whoever_shares_it
+            what_waited_is_found_in_the_link_that_it_got_into
+            what_retention_leaves_of_a_link_is_found
             the_heads_are_the_last_links
             a_checkpoint_is_kept_once
             what_is_about_to_go_is_known

@@ -14,6 +14,8 @@ pub(crate) enum Cell<'a> {
     Number(Option<i64>),
     Id(Option<Uuid>),
     Bytes(Option<&'a [u8]>),
+    /// A text that no row lacks and most rows share, see [`Query::bind_compactly`].
+    Common(&'a str),
 }
 
 impl<'a> From<&'a str> for Cell<'a> {
@@ -119,7 +121,7 @@ impl Query<'_> {
             for (cell, above) in row.iter().zip(&mut above) {
                 match *cell {
                     Cell::Text(None) => self.push(None::<&str>),
-                    Cell::Text(Some(text)) => {
+                    Cell::Text(Some(text)) | Cell::Common(text) => {
                         if above.as_deref() != Some(text) {
                             *above = Some(text.into());
                         }
@@ -136,7 +138,17 @@ impl Query<'_> {
 
     /// Binds an array for each column of some rows, which PostgreSQL makes rows of again. It takes what a shorter array lacks for NULL:
     /// hence none for a column without values, which most events leave some of.
-    pub(crate) fn bind_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
+    pub(crate) fn bind_columns<const N: usize>(self, rows: &[[Cell<'_>; N]]) -> Self {
+        self.bind_all_columns(rows, false)
+    }
+
+    /// As [`Query::bind_columns`], but a column of [`Cell::Common`] is one text if all rows have the same: the statement takes the first
+    /// text for every row that the array is too short for.
+    pub(crate) fn bind_compactly<const N: usize>(self, rows: &[[Cell<'_>; N]]) -> Self {
+        self.bind_all_columns(rows, true)
+    }
+
+    fn bind_all_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]], compact: bool) -> Self {
         /// One column of all rows.
         macro_rules! column {
             ($place:expr, $kind:ident) => {{
@@ -158,8 +170,22 @@ impl Query<'_> {
                 Cell::Number(_) => self.bind_array(column!(place, Number)),
                 Cell::Id(_) => self.bind_array(column!(place, Id)),
                 Cell::Bytes(_) => self.bind_array(column!(place, Bytes)),
+                Cell::Common(_) => self.bind_array(common(rows, place, compact)),
             };
         }
         self
     }
+}
+
+/// A column of [`Cell::Common`], perhaps as one text if it is that of all rows.
+fn common<'a, const N: usize>(rows: &[[Cell<'a>; N]], place: usize, compact: bool) -> Vec<&'a str> {
+    let text = |row: &[Cell<'a>; N]| match row.get(place) {
+        Some(Cell::Common(text)) => *text,
+        _ => "",
+    };
+    let mut values: Vec<_> = rows.iter().map(text).collect();
+    if compact && values.iter().all(|value| values.first() == Some(value)) {
+        values.truncate(1);
+    }
+    values
 }

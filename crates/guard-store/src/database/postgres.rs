@@ -71,6 +71,14 @@ impl PgDatabase {
         self.open(Opening::Transaction).await
     }
 
+    /// A transaction whose statements are planned once, for whatever the tables will hold: none may have a choice of ways.
+    pub(super) async fn begin_routine(&self) -> Result<PgSession, StorageError> {
+        if self.pooled {
+            return self.begin().await;
+        }
+        self.open(Opening::Routine).await
+    }
+
     pub(super) async fn begin_for(&self, tenant: &TenantId) -> Result<PgSession, StorageError> {
         if !self.row_security {
             return self.begin().await;

@@ -94,7 +94,7 @@ impl<'s> Query<'s> {
     }
 
     /// Binds the next parameter of a statement of PostgreSQL that takes arrays.
-    pub(super) fn bind_array<'q, T>(mut self, values: T) -> Self
+    pub(crate) fn bind_array<'q, T>(mut self, values: T) -> Self
     where
         T: Encode<'q, Postgres> + Type<Postgres>,
     {

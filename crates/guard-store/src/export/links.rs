@@ -1,6 +1,6 @@
 //! The links of one chain with their records, some at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use guard_app::ports::StorageError;
 use guard_audit::{CanonicalRecord, Link, LinkRecord, hex};
@@ -8,6 +8,7 @@ use guard_domain::TenantId;
 use uuid::Uuid;
 
 use super::{hash_of, signed_number, unsigned};
+use crate::audit::{Ends, records_between};
 use crate::database::{Row, Session};
 use crate::store::Store;
 
@@ -76,38 +77,58 @@ impl ChainReader {
         if self.ready.is_empty() {
             return Ok(());
         }
-        let rows = session
-            .query(
-                // By the tenants, as the index goes: one step in it for each.
-                "WITH RECURSIVE tenants (tenant) AS (
-                     SELECT (SELECT tenant FROM audit_log ORDER BY tenant LIMIT 1)
-                     UNION ALL
-                     SELECT (SELECT l.tenant FROM audit_log l WHERE l.tenant > tenants.tenant
-                             ORDER BY l.tenant LIMIT 1)
-                     FROM tenants WHERE tenants.tenant IS NOT NULL)
-                 SELECT a.* FROM tenants t CROSS JOIN audit_log a
-                 WHERE a.tenant = t.tenant AND a.chain = $1 AND a.link > $2 AND a.link <= $3
-                 ORDER BY a.link, a.position",
-            )
-            .bind(chain)
-            .bind(signed_number(after))
-            .bind(signed_number(self.link))
-            .fetch_all()
-            .await?;
-        let mut links = self.ready.iter_mut();
-        let mut open = links.next();
-        for row in &rows {
-            let of = unsigned(row.get("link")?);
-            while open.as_ref().is_some_and(|open| open.link < of) {
-                open = links.next();
+        for (of, ends) in ends_of_tenants(&mut session, chain, after, self.link).await? {
+            // All of the first link's positions are after -1.
+            let (after, up_to) = ((signed_number(after + 1), -1), signed_number(self.link));
+            let rows = records_between(&mut session, &of, ends, chain, after, up_to, i64::MAX);
+            for row in &rows.await? {
+                let number = unsigned(row.get("link")?);
+                // A record whose link is not there shows by that.
+                if let Ok(place) = self.ready.binary_search_by_key(&number, |link| link.link)
+                    && let Some(link) = self.ready.get_mut(place)
+                {
+                    link.records.push(record(row, tenant)?);
+                }
             }
-            // A record whose link is not there shows by that.
-            if let Some(open) = open.as_mut().filter(|open| open.link == of) {
-                open.records.push(record(row, tenant)?);
-            }
+        }
+        for link in &mut self.ready {
+            link.records.sort_by_key(|record| record.position);
         }
         Ok(())
     }
+}
+
+/// The ends of what each tenant has in links of a chain, after one and up to another.
+async fn ends_of_tenants(
+    session: &mut Session,
+    chain: Uuid,
+    after: u64,
+    up_to: u64,
+) -> Result<BTreeMap<String, Ends>, StorageError> {
+    let rows = session
+        .query(
+            // By the tenants, as the index goes: one step in it for each.
+            "WITH RECURSIVE tenants (tenant) AS (
+                 SELECT (SELECT tenant FROM audit_log ORDER BY tenant LIMIT 1)
+                 UNION ALL
+                 SELECT (SELECT l.tenant FROM audit_log l WHERE l.tenant > tenants.tenant
+                         ORDER BY l.tenant LIMIT 1)
+                 FROM tenants WHERE tenants.tenant IS NOT NULL)
+             SELECT a.tenant, a.audit_id FROM tenants t CROSS JOIN audit_log a
+             WHERE a.tenant = t.tenant AND a.chain = $1 AND a.link > $2 AND a.link <= $3 AND a.inside IS NULL",
+        )
+        .bind(chain)
+        .bind(signed_number(after))
+        .bind(signed_number(up_to))
+        .fetch_all()
+        .await?;
+    let mut ends = BTreeMap::new();
+    for row in &rows {
+        let (tenant, id) = (row.get::<String>("tenant")?, row.get("audit_id")?);
+        let reached = Ends::reach(ends.get(&tenant).copied(), id);
+        ends.insert(tenant, reached);
+    }
+    Ok(ends)
 }
 
 /// Every chain: one step in the index for each.

@@ -92,7 +92,7 @@ impl Known {
                            CROSS JOIN LATERAL (
                                SELECT k.body_sha256, k.event_id FROM event_keys k
                                WHERE k.tenant = m.value ->> 0 AND k.source = m.value ->> 1 AND k.key = m.value ->> 2
-                                   AND k.created_at >= $2
+                                   AND k.created_at + 0 >= $2
                                LIMIT 1) k",
             })
             .bind(serde_json::to_string(&asked).unwrap_or_else(|_| "[]".to_owned()))

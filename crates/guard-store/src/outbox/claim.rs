@@ -66,7 +66,7 @@ impl Store {
         if playbooks.is_empty() {
             return Ok(Vec::new());
         }
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_routine().await?;
         let now = self.clock.now();
         let mut found = Vec::new();
         for playbook in &playbooks {
@@ -99,7 +99,7 @@ impl Store {
     /// to playbook, however much waits of one.
     async fn playbooks_due(&self, request: &ClaimRequest) -> Result<Vec<String>, StorageError> {
         let full: Vec<_> = request.full().map(PlaybookName::as_str).collect();
-        let mut reader = self.database.reader().await?;
+        let mut reader = self.database.routine_reader().await?;
         let rows = reader
             .query(Sql {
                 sqlite: playbooks_due!(
@@ -112,6 +112,7 @@ impl Store {
             .bind(json!(full).to_string())
             .fetch_all()
             .await?;
+        reader.roll_back().await?;
         rows.iter().map(|row| row.get("playbook")).collect()
     }
 }

@@ -20,7 +20,7 @@ impl Store {
         claimed: &Claimed,
         report: &AttemptReport,
     ) -> Result<Settled, StorageError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_routine().await?;
         let now = self.clock.now();
         let (tenant, id) = (&claimed.tenant, claimed.execution.id);
         transaction

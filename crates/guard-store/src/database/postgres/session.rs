@@ -20,6 +20,8 @@ pub(super) enum Opening<'a> {
     /// The same statement will be run over and over: its plan is kept.
     Repetition,
     Transaction,
+    /// A transaction of statements whose plans are kept.
+    Routine,
     /// Statements that begin a transaction, as another role.
     AsCaller(&'a str),
 }
@@ -113,6 +115,14 @@ impl PgSession {
             Opening::Repetition => self.run("SET plan_cache_mode = force_generic_plan").await,
             Opening::Transaction => {
                 self.run("BEGIN").await?;
+                self.stage = Stage::InTransaction;
+                Ok(())
+            }
+            Opening::Routine => {
+                self.run(
+                    "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off",
+                )
+                .await?;
                 self.stage = Stage::InTransaction;
                 Ok(())
             }

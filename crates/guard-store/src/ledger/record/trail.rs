@@ -52,11 +52,11 @@ static INSERT_EVENTS: Insert = insert!(
 /// The records of decisions for SQLite: the chain, the link and the time of all, then the rows; see [`Batch::write_on_sqlite`].
 static INSERT_DECISIONS: Insert = Insert {
     head: "INSERT OR FAIL INTO audit_log (chain, link, executed_at, action, tenant, audit_id, event_id, position, decision, actor,
-             request_id, event_sha256, rule_id, rule_version, revision, execution_id, message, shadows, hash)
+             request_id, event_sha256, rule_id, rule_version, revision, execution_id, message, shadows, hash, inside)
          SELECT ?, ?, ?, 'decision', v.column1, v.column2, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7,
-             v.column8, v.column9, v.column10, v.column11, v.column12, v.column13, v.column14
+             v.column8, v.column9, v.column10, v.column11, v.column12, v.column13, v.column14, v.column15
          FROM (VALUES ",
-    row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     tail: ") v",
     postgres: "",
     sqlite: [const { OnceLock::new() }; MANY],
@@ -95,7 +95,12 @@ macro_rules! insert_record {
     $link,
     "
      ), ", $spans, "record AS MATERIALIZED (
-         SELECT * FROM UNNEST($8::text[], $9::uuid[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[],
+         SELECT coalesce(tenant, ($8::text[])[1]) AS tenant, event_id, received_at, coalesce(event_type, ($11::text[])[1]) AS event_type,
+             coalesce(severity, ($12::text[])[1]) AS severity, coalesce(source, ($13::text[])[1]) AS source, occurred_at,
+             coalesce(decision, ($15::text[])[1]) AS decision, body, coalesce(actor, ($17::text[])[1]) AS actor, request_id,
+             event_sha256, rule_id, rule_version, revision, execution_id, coalesce(message, ($24::text[])[1]) AS message,
+             coalesce(shadows, ($25::text[])[1]) AS shadows, hash, place
+         FROM UNNEST($8::text[], $9::uuid[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[],
              $15::text[], $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[], $22::bigint[],
              $23::uuid[], $24::text[], $25::text[], $26::bytea[])
          WITH ORDINALITY AS record (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body,
@@ -106,9 +111,10 @@ macro_rules! insert_record {
          FROM link, record r
      )
      INSERT INTO audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, event_id,
-         event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash)
+         event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash, inside)
      SELECT l.chain, l.link, l.created_at, r.tenant, r.event_id, r.place - 1, 'decision', r.actor, r.request_id, r.event_id,
-         r.event_sha256, r.decision, r.rule_id, r.rule_version, r.revision, r.execution_id, r.message, r.shadows, r.hash
+         r.event_sha256, r.decision, r.rule_id, r.rule_version, r.revision, r.execution_id, r.message, r.shadows, r.hash,
+         nullif(r.event_id <> ALL ($27), false)
      FROM link l, record r"
         )
     };
@@ -134,7 +140,7 @@ macro_rules! insert_records {
                 "span AS (
          INSERT INTO event_spans (tenant, term, value, span, writer)
          SELECT s.tenant, s.term, s.value, s.span, l.chain
-         FROM link l, UNNEST($27::text[], $28::text[], $29::text[], $30::bigint[]) AS s (tenant, term, value, span)
+         FROM link l, UNNEST($28::text[], $29::text[], $30::text[], $31::bigint[]) AS s (tenant, term, value, span)
          ON CONFLICT DO NOTHING
      ), "
             ),
@@ -182,7 +188,7 @@ impl Batch<'_> {
             .entries
             .iter()
             .zip(records.decisions())
-            .map(|(entry, decided)| joined::<9, 10, 19>(event_cells(entry), decided))
+            .map(|(entry, (_, decided))| joined::<9, 10, 19>(event_cells(entry), decided))
             .collect();
         let [without_spans, with_spans] = if is_planted(Unguarded) {
             INSERT_WITHOUT_LINK
@@ -196,7 +202,8 @@ impl Batch<'_> {
         };
         let spans: Vec<_> = spans.iter().map(Sighting::cells).collect();
         let query = link.bind(session.query(statement));
-        let query = query.bind(assumed.to_json()).bind_columns(&rows);
+        let query = query.bind(assumed.to_json()).bind_compactly(&rows);
+        let query = query.bind_array(records.ends());
         Ok(query.bind_columns(&spans).execute().await? > 0)
     }
 
@@ -209,16 +216,18 @@ impl Batch<'_> {
         spans: &BTreeSet<Sighting<'_>>,
     ) -> Result<bool, StorageError> {
         let events: Vec<_> = self.entries.iter().map(event_cells).collect();
+        let ends = records.ends();
         let decisions: Vec<_> = (0_i64..)
             .zip(self.entries.iter().zip(records.decisions()))
-            .map(|(position, (entry, decided))| {
+            .map(|(position, (entry, (id, decided)))| {
                 let of_event = [
                     entry.intake.tenant.as_str().into(),
                     entry.intake.event_id.as_uuid().into(),
                     position.into(),
                     entry.verdict.decision.kind.as_str().into(),
                 ];
-                joined::<4, 10, 14>(of_event, decided)
+                let inside = Cell::Number((!ends.contains(&id)).then_some(1));
+                joined::<14, 1, 15>(joined::<4, 10, 14>(of_event, decided), [inside])
             })
             .collect();
         let of_all = [[
@@ -272,14 +281,14 @@ fn joined<'a, const A: usize, const B: usize, const ALL: usize>(
 fn event_cells<'a>(entry: &'a Entry<'_>) -> [Cell<'a>; 9] {
     let (intake, event) = (entry.intake, &entry.intake.event);
     [
-        intake.tenant.as_str().into(),
+        Cell::Common(intake.tenant.as_str()),
         intake.event_id.as_uuid().into(),
         micros(intake.received_at).into(),
-        event.event_type().as_str().into(),
-        event.severity().as_str().into(),
-        event.source().as_str().into(),
+        Cell::Common(event.event_type().as_str()),
+        Cell::Common(event.severity().as_str()),
+        Cell::Common(event.source().as_str()),
         micros(event.timestamp()).into(),
-        entry.verdict.decision.kind.as_str().into(),
+        Cell::Common(entry.verdict.decision.kind.as_str()),
         event.body().into(),
     ]
 }
