@@ -50,8 +50,8 @@ async fn record(world: &World<Store>) {
 /// The events whose records are found by their place.
 async fn walked(store: &Store) -> Vec<Option<EventId>> {
     let tenant = TenantId::default_tenant();
-    let walked = store.audit_after(&tenant, &AuditPosition::new(), 100);
-    let (records, _) = walked.await.unwrap();
+    let start = AuditPosition::new();
+    let (records, _) = store.audit_after(&tenant, &start, 100).await.unwrap();
     records.iter().map(|record| record.event_id).collect()
 }
 
