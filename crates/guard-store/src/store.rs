@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use guard_app::ports::{Clock, Random};
 use guard_domain::{ContactName, TenantId};
-use sqlx::ConnectOptions as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::Chain;
@@ -146,15 +146,18 @@ impl Store {
             .statement_cache_capacity(STATEMENTS)
             .busy_timeout(settings.timeout / 4);
         let patience = settings.timeout / 2;
-        let mut writer = options.connect().await.map_err(connect)?;
+        let mut first = options.connect().await.map_err(connect)?;
         SQLITE_MIGRATIONS
-            .run(&mut writer)
+            .run(&mut first)
             .await
             .map_err(|source| OpenError::Migrate {
                 database: path.display().to_string(),
                 source,
             })?;
-        let writer = SqliteWriter::new(options.clone(), writer, patience);
+        let writer = SqliteWriter::open(&options, patience)
+            .await
+            .map_err(connect)?;
+        first.close().await.map_err(connect)?;
         let reader = SqlitePoolOptions::new()
             .acquire_timeout(patience)
             .min_connections(0)

@@ -330,6 +330,33 @@ async fn a_lock_is_exclusive_until_it_is_dropped() {
     Store::lock(&path).unwrap();
 }
 
+#[tokio::test]
+async fn what_was_committed_is_in_the_file_before_long_and_no_log_is_left() {
+    let fixture = fixture().await;
+    fixture.world.record("user_offboarding", "low", "{}").await;
+    let copied = fixture.path.with_extension("copy");
+    let url = format!("sqlite://{}", copied.display());
+    let mut waited = 0;
+    loop {
+        // Without its log.
+        std::fs::copy(&fixture.path, &copied).unwrap();
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        let events = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM events")
+            .fetch_one(&mut connection)
+            .await;
+        if matches!(events, Ok(1)) {
+            break;
+        }
+        assert!(waited < 100, "{events:?}");
+        waited += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let log = fixture.path.with_extension("db-wal");
+    assert!(log.exists());
+    fixture.world.store.close().await;
+    assert!(!log.exists());
+}
+
 /// Recomputes every link from what is stored; none stands for nothing.
 async fn verify_chains(fixture: &Fixture) {
     assert_eq!(empty_links(fixture).await, 0);

@@ -17,9 +17,9 @@ const SPANS: [&str; 3] = [
     SELECT DISTINCT 'default', 'decision', 'no_action', ms / 1024, {chain} FROM {numbers}",
 ];
 const RECORDS: &str = "INSERT INTO audit_log (tenant, audit_id, chain, link, position, action, actor, request_id, event_id,
-        event_sha256, decision, revision, message, executed_at, hash)
+        event_sha256, decision, revision, message, executed_at, hash, inside)
     SELECT 'default', {id}, {chain}, n / 32 + 1, n % 32, 'decision', 'key:api', '0197f0e0-0000-7000-8000-000000000000', {id},
-        {digest}, 'no_action', 1, 'No rule matched', ms * 1000, {digest}
+        {digest}, 'no_action', 1, 'No rule matched', ms * 1000, {digest}, CASE WHEN n % 32 NOT IN (0, 31) THEN true END
     FROM {numbers}";
 
 /// Which events triggered. No value is one of the load's own, whose events would be suppressed.

@@ -1,5 +1,7 @@
 //! The one connection that writes to an SQLite file.
 
+mod log_copier;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,6 +13,10 @@ use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use crate::error::{outcome_unknown, unavailable};
+use log_copier::LogCopier;
+
+/// How long the log is before the writer itself copies it into the file, in pages of 4 KiB.
+const LONG_LOG: &str = "4000";
 
 /// The connection, and who has it.
 ///
@@ -23,20 +29,25 @@ pub(crate) struct SqliteWriter {
     doubtful: AtomicBool,
     /// How long it is waited for.
     patience: Duration,
+    copier: LogCopier,
 }
 
 impl SqliteWriter {
-    pub(crate) fn new(
-        options: SqliteConnectOptions,
-        connection: SqliteConnection,
+    /// Opens the connection.
+    pub(crate) async fn open(
+        options: &SqliteConnectOptions,
         patience: Duration,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    ) -> Result<Arc<Self>, sqlx::Error> {
+        let copier = LogCopier::start(options.connect().await?);
+        let options = options.clone().pragma("wal_autocheckpoint", LONG_LOG);
+        let connection = options.connect().await?;
+        Ok(Arc::new(Self {
             options,
             connection: Arc::new(Mutex::new(Some(connection))),
             doubtful: AtomicBool::new(false),
             patience,
-        })
+            copier,
+        }))
     }
 
     /// The connection, once everybody who has asked before has had it.
@@ -79,7 +90,9 @@ impl SqliteWriter {
         let Some(connection) = self.connection.lock().await.take() else {
             return;
         };
-        if let Err(error) = connection.close().await {
+        // Whoever closes last copies what is left of the log.
+        let closed = self.copier.close().await;
+        if let Err(error) = connection.close().await.and(closed) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "the database is not closed as it should be");
         }
@@ -165,6 +178,7 @@ impl SqliteSession {
 
 impl Drop for SqliteSession {
     fn drop(&mut self) {
+        self.writer.copier.wake();
         if !self.begun {
             return;
         }
