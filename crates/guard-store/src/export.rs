@@ -1,6 +1,7 @@
 //! The audit trail in the order in which it is verified.
 
 mod links;
+mod strays;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,14 +9,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use guard_app::ports::{AuditExports, AuditLines, StorageError};
-use guard_audit::{ExportHead, Line, SignedCheckpoint};
+use guard_audit::{ExportHead, Line, Link, SignedCheckpoint};
 use guard_domain::TenantId;
 use uuid::Uuid;
 
 use crate::checkpoints::{signed, unsigned};
+use crate::database::Session;
 use crate::row::micros;
 use crate::store::Store;
 use links::ChainReader;
+use strays::Strays;
 
 /// How many checkpoints are read at once.
 const CHECKPOINTS: i64 = 200;
@@ -37,6 +40,8 @@ struct Export {
     then: Option<SignedCheckpoint>,
     all_signed: bool,
     ended: bool,
+    /// What comes last: the records that none of the links lead to.
+    strays: Option<Strays>,
 }
 
 impl AuditExports for Store {
@@ -53,6 +58,7 @@ impl AuditExports for Store {
             then: None,
             all_signed: false,
             ended: false,
+            strays: None,
         })
     }
 }
@@ -83,7 +89,10 @@ impl AuditLines for Export {
             } else if let Some(checkpoint) = self.then.take() {
                 return Ok(Some(Line::Checkpoint(checkpoint)));
             } else if self.ended {
-                return Ok(None);
+                match self.next_strays().await? {
+                    Some(strays) => self.ready.extend(strays.into_iter().map(Line::Link)),
+                    None => return Ok(None),
+                }
             } else {
                 self.look_ahead().await?;
             }
@@ -100,15 +109,7 @@ impl Export {
             complete_until,
         }));
         let mut session = self.store.database.reader().await?;
-        let root = session
-            .query(
-                "SELECT body, signature FROM audit_checkpoints WHERE floor IS NOT NULL
-                 ORDER BY number DESC LIMIT 1",
-            )
-            .fetch_optional()
-            .await?;
-        if let Some(row) = root {
-            let root = signed(&row)?;
+        if let Some(root) = newest_root(&mut session).await? {
             // Whether it is signed is for the verifier to say.
             if let Some(kept) = root.read().ok().and_then(|root| root.retention) {
                 let readers = kept
@@ -141,6 +142,17 @@ impl Export {
         Ok(())
     }
 
+    /// Some of the records that none of the links lead to; `None` if there are no more.
+    async fn next_strays(&mut self) -> Result<Option<Vec<Link>>, StorageError> {
+        let mut strays = match self.strays.take() {
+            Some(strays) => strays,
+            None => Strays::begin(&self.store).await?,
+        };
+        let found = strays.next(&self.store, self.tenant.as_ref()).await?;
+        self.strays = Some(strays);
+        Ok(found)
+    }
+
     async fn read_checkpoints(&mut self) -> Result<(), StorageError> {
         let mut session = self.store.database.reader().await?;
         let rows = session
@@ -159,6 +171,18 @@ impl Export {
         }
         Ok(())
     }
+}
+
+/// The newest checkpoint that says what retention has let go of.
+async fn newest_root(session: &mut Session) -> Result<Option<SignedCheckpoint>, StorageError> {
+    let row = session
+        .query(
+            "SELECT body, signature FROM audit_checkpoints WHERE floor IS NOT NULL
+             ORDER BY number DESC LIMIT 1",
+        )
+        .fetch_optional()
+        .await?;
+    row.as_ref().map(signed).transpose()
 }
 
 /// What a column holds that is a hash; what has another length is none, and nothing verifies against it.

@@ -1,12 +1,12 @@
 //! The audit trail, proved and forged.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use guard_testkit::TestDatabase;
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-use super::server::{API_KEY, Server, event_now, guard_server, run};
+use super::server::{API_KEY, Server, event_now, guard_server, run, since_epoch};
 
 /// A place where a server runs again and again on one database.
 struct Place {
@@ -51,15 +51,17 @@ impl Place {
     }
 
     /// What somebody does who has the database.
-    async fn forge(&self, statement: &'static str) {
+    async fn forge(&self, statement: &str) {
         let done = if self.url.starts_with("sqlite") {
             let path = self.path("data/guard.db");
             let mut connection = SqliteConnection::connect(&path).await.unwrap();
-            let done = sqlx::query(statement).execute(&mut connection).await;
+            let statement = sqlx::query(AssertSqlSafe(statement));
+            let done = statement.execute(&mut connection).await;
             done.unwrap().rows_affected()
         } else {
             let mut connection = PgConnection::connect(&self.url).await.unwrap();
-            let done = sqlx::query(statement).execute(&mut connection).await;
+            let statement = sqlx::query(AssertSqlSafe(statement));
+            let done = statement.execute(&mut connection).await;
             done.unwrap().rows_affected()
         };
         assert!(done > 0, "{statement}");
@@ -118,6 +120,7 @@ async fn a_trail_is_proved(url: String) {
     assert!(out.contains(", 0 links came after it"), "{out}");
 
     an_auditor_verifies(&place);
+    what_is_put_beside_the_links_shows(&place).await;
 
     place
         .forge("UPDATE audit_log SET message = 'nothing happened' WHERE position = 0 AND link = 2 AND action = 'decision'")
@@ -138,6 +141,36 @@ async fn a_trail_is_proved(url: String) {
         .await;
     let out = place.verify(1);
     assert!(out.contains("signature checkpoint 1: "), "{out}");
+}
+
+/// A record that no link leads to, because it says of itself that it lies between others: of a link that is there, and of none.
+async fn what_is_put_beside_the_links_shows(place: &Place) {
+    let later = UNIX_EPOCH + since_epoch() + Duration::from_secs(3600);
+    let later = guard_domain::id::v7_floor(later.into());
+    let (id, nobody) = match place.url.starts_with("sqlite") {
+        true => (
+            format!("x'{}'", later.simple()),
+            format!("x'{}'", "00".repeat(16)),
+        ),
+        false => (
+            format!("'{later}'::uuid"),
+            format!("'{}'::uuid", "0".repeat(32)),
+        ),
+    };
+    for chain in ["chain", &nobody] {
+        let put = format!(
+            "INSERT INTO audit_log (tenant, audit_id, chain, link, position, action, actor, message, executed_at, hash, inside)
+             SELECT tenant, {id}, {chain}, link, 1, action, actor, 'forged', executed_at, hash, true
+             FROM audit_log WHERE link = 2 AND position = 0 AND action = 'decision' LIMIT 1"
+        );
+        place.forge(&put).await;
+        let out = place.verify(1);
+        assert!(out.contains(" link 2"), "{out}");
+        place
+            .forge("DELETE FROM audit_log WHERE message = 'forged'")
+            .await;
+        place.verify(0);
+    }
 }
 
 /// Has an export, the public key and the checkpoints, and nothing else.

@@ -203,7 +203,7 @@ pub(crate) fn event_now(event_type: &str, context: &str) -> String {
     clippy::disallowed_methods,
     reason = "the test stands outside the server, as Sentinel does"
 )]
-fn since_epoch() -> Duration {
+pub(crate) fn since_epoch() -> Duration {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()

@@ -148,7 +148,7 @@ pub(super) async fn all_chains(session: &mut Session) -> Result<Vec<Uuid>, Stora
     rows.iter().map(|row| row.get("chain")).collect()
 }
 
-fn link(row: &Row) -> Result<Link, StorageError> {
+pub(super) fn link(row: &Row) -> Result<Link, StorageError> {
     Ok(Link {
         chain: row.get("chain")?,
         link: unsigned(row.get("link")?),
@@ -161,7 +161,7 @@ fn link(row: &Row) -> Result<Link, StorageError> {
 }
 
 /// A record as it is stored, so that what was changed shows; in full if it is the tenant's.
-fn record(row: &Row, tenant: Option<&TenantId>) -> Result<LinkRecord, StorageError> {
+pub(super) fn record(row: &Row, tenant: Option<&TenantId>) -> Result<LinkRecord, StorageError> {
     let position = unsigned(row.get("position")?);
     let hash = hash_of(row.get("hash")?);
     let whose: &str = row.get("tenant")?;
