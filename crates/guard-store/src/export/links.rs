@@ -1,6 +1,6 @@
 //! The links of one chain with their records, some at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use guard_app::ports::StorageError;
 use guard_audit::{CanonicalRecord, Link, LinkRecord, hex};
@@ -77,7 +77,9 @@ impl ChainReader {
         if self.ready.is_empty() {
             return Ok(());
         }
-        for (of, ends) in ends_of_tenants(&mut session, chain, after, self.link).await? {
+        for of in all_tenants(&mut session).await? {
+            let ends = ends_of(&mut session, &of, chain, after, self.link).await?;
+            let Some(ends) = ends else { continue };
             // All of the first link's positions are after -1.
             let (after, up_to) = ((signed_number(after + 1), -1), signed_number(self.link));
             let rows = records_between(&mut session, &of, ends, chain, after, up_to, i64::MAX);
@@ -98,37 +100,47 @@ impl ChainReader {
     }
 }
 
-/// The ends of what each tenant has in links of a chain, after one and up to another.
-async fn ends_of_tenants(
+/// The ends of what a tenant has in links of a chain, after one and up to another.
+async fn ends_of(
     session: &mut Session,
+    tenant: &str,
     chain: Uuid,
     after: u64,
     up_to: u64,
-) -> Result<BTreeMap<String, Ends>, StorageError> {
+) -> Result<Option<Ends>, StorageError> {
     let rows = session
         .query(
-            // By the tenants, as the index goes: one step in it for each.
+            "SELECT audit_id FROM audit_log
+             WHERE tenant = $1 AND chain = $2 AND link > $3 AND link <= $4 AND inside IS NULL",
+        )
+        .bind(tenant)
+        .bind(chain)
+        .bind(signed_number(after))
+        .bind(signed_number(up_to))
+        .fetch_all()
+        .await?;
+    let mut ends = None;
+    for row in &rows {
+        ends = Some(Ends::reach(ends, row.get("audit_id")?));
+    }
+    Ok(ends)
+}
+
+/// Every tenant that has records: one step in the index for each.
+pub(super) async fn all_tenants(session: &mut Session) -> Result<Vec<String>, StorageError> {
+    let rows = session
+        .query(
             "WITH RECURSIVE tenants (tenant) AS (
                  SELECT (SELECT tenant FROM audit_log ORDER BY tenant LIMIT 1)
                  UNION ALL
                  SELECT (SELECT l.tenant FROM audit_log l WHERE l.tenant > tenants.tenant
                          ORDER BY l.tenant LIMIT 1)
                  FROM tenants WHERE tenants.tenant IS NOT NULL)
-             SELECT a.tenant, a.audit_id FROM tenants t CROSS JOIN audit_log a
-             WHERE a.tenant = t.tenant AND a.chain = $1 AND a.link > $2 AND a.link <= $3 AND a.inside IS NULL",
+             SELECT tenant FROM tenants WHERE tenant IS NOT NULL",
         )
-        .bind(chain)
-        .bind(signed_number(after))
-        .bind(signed_number(up_to))
         .fetch_all()
         .await?;
-    let mut ends = BTreeMap::new();
-    for row in &rows {
-        let (tenant, id) = (row.get::<String>("tenant")?, row.get("audit_id")?);
-        let reached = Ends::reach(ends.get(&tenant).copied(), id);
-        ends.insert(tenant, reached);
-    }
-    Ok(ends)
+    rows.iter().map(|row| row.get("tenant")).collect()
 }
 
 /// Every chain: one step in the index for each.

@@ -7,7 +7,7 @@ use guard_audit::{GENESIS, Kept, Link};
 use guard_domain::TenantId;
 use uuid::Uuid;
 
-use super::links::{link, record};
+use super::links::{all_tenants, link, record};
 use super::{newest_root, signed_number, unsigned};
 use crate::audit::Ends;
 use crate::database::Session;
@@ -32,21 +32,9 @@ impl Strays {
     /// Begins with the first record of all.
     pub(super) async fn begin(store: &Store) -> Result<Self, StorageError> {
         let mut session = store.database.reader().await?;
-        let rows = session
-            .query(
-                "WITH RECURSIVE tenants (tenant) AS (
-                     SELECT (SELECT tenant FROM audit_log ORDER BY tenant LIMIT 1)
-                     UNION ALL
-                     SELECT (SELECT l.tenant FROM audit_log l WHERE l.tenant > tenants.tenant
-                             ORDER BY l.tenant LIMIT 1)
-                     FROM tenants WHERE tenants.tenant IS NOT NULL)
-                 SELECT tenant FROM tenants WHERE tenant IS NOT NULL",
-            )
-            .fetch_all()
-            .await?;
-        let tenants: Result<_, _> = rows.iter().map(|row| row.get("tenant")).collect();
+        let tenants = all_tenants(&mut session).await?.into();
         Ok(Self {
-            tenants: tenants?,
+            tenants,
             after: Uuid::nil(),
         })
     }
