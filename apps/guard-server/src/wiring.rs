@@ -22,7 +22,8 @@ use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
-use tokio::sync::{Notify, Semaphore};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -270,7 +271,11 @@ pub async fn build(
     });
     let checkpointer = signing::checkpointer(settings, &store, &health.clock)?;
     let mut running = JoinSet::new();
-    running.spawn(committing);
+    if store.is_in_process() {
+        running.spawn(on_its_own_thread("committer", committing)?);
+    } else {
+        running.spawn(committing);
+    }
     Ok(Guard {
         api,
         rules,
@@ -287,6 +292,24 @@ pub async fn build(
         database_clock,
         committer: running,
     })
+}
+
+/// Runs a task that keeps its thread busy on a thread of its own, where nobody has to wait for it.
+fn on_its_own_thread(
+    name: &str,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<impl Future<Output = ()> + Send> {
+    let runtime = Handle::current();
+    // Nothing is sent: it is dropped when the task ends, or breaks off.
+    let (end, ended) = oneshot::channel::<()>();
+    let run = move || {
+        runtime.block_on(task);
+        drop(end);
+    };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)?;
+    Ok(async move { drop(ended.await) })
 }
 
 impl Guard {

@@ -129,19 +129,19 @@ impl Committer {
             timeout: settings.timeout,
             wake_dispatcher,
         };
-        let (mut tasks, mut free) = (vec![task.clone()], ordered.clone());
+        let (mut beside, mut free) = (Vec::new(), ordered.clone());
         if settings.lanes > 0 {
             let (sender, jobs) = mpsc::channel(settings.queue);
             free = sender;
             let jobs = Arc::new(Mutex::new(jobs));
-            tasks.extend((0..settings.lanes).map(|_| task.sharing(jobs.clone())));
+            beside.extend((0..settings.lanes).map(|_| task.sharing(jobs.clone())));
         }
         let committer = Self {
             ordered,
             free,
             timeout: settings.timeout,
         };
-        (committer, run_all(tasks, stop))
+        (committer, run_all(task, beside, stop))
     }
 
     /// Hands an intake over, in the order of the calls if it has a past. The time that the whole commit may take begins here.
@@ -174,19 +174,22 @@ impl Committer {
     }
 }
 
-/// Runs tasks side by side until all have ended. If one breaks off, so does this.
-async fn run_all(tasks: Vec<Task>, stop: CancellationToken) {
+/// Runs one task here and others beside it, until all have ended. If one breaks off, so does this.
+async fn run_all(here: Task, beside: Vec<Task>, stop: CancellationToken) {
     let mut running = JoinSet::new();
-    for task in tasks {
+    for task in beside {
         running.spawn(task.run(stop.clone()));
     }
-    while let Some(ended) = running.join_next().await {
-        if let Err(broken) = ended
-            && let Ok(panic) = broken.try_into_panic()
-        {
-            std::panic::resume_unwind(panic);
+    let others = async {
+        while let Some(ended) = running.join_next().await {
+            if let Err(broken) = ended
+                && let Ok(panic) = broken.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
         }
-    }
+    };
+    tokio::join!(here.run(stop), others);
 }
 
 #[cfg(test)]

@@ -67,11 +67,11 @@ struct Row<'a> {
 
 static INSERT_RECORDS: Insert = insert!(
     "audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, target, event_id,
-         event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash)",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash, inside)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "$1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::text[],
          $10::text[], $11::uuid[], $12::bytea[], $13::text[], $14::text[], $15::bigint[], $16::bigint[], $17::uuid[],
-         $18::text[], $19::text[], $20::bytea[]",
+         $18::text[], $19::text[], $20::bytea[], $21::boolean[]",
     ""
 );
 
@@ -155,6 +155,7 @@ impl<'a> AuditWriter<'a> {
         session: &mut Session,
         place: &Place,
     ) -> Result<(), StorageError> {
+        let ends = self.ends();
         let rows: Vec<_> = (0_i64..)
             .zip(&self.rows)
             .map(|(position, row)| {
@@ -191,6 +192,7 @@ impl<'a> AuditWriter<'a> {
                     message,
                     shadows,
                     hash,
+                    Cell::Flag((!ends.contains(&row.id)).then_some(true)),
                 ]
             })
             .collect();
@@ -262,9 +264,9 @@ impl AuditWriter<'_> {
         }
     }
 
-    /// The id and the cells of each record of a decision; see [`Row::cells`].
-    pub(crate) fn decisions(&self) -> impl Iterator<Item = (Uuid, [Cell<'_>; 10])> {
-        self.rows.iter().map(|row| (row.id, row.cells()))
+    /// The cells of each record of a decision; see [`Row::cells`].
+    pub(crate) fn decisions(&self) -> impl Iterator<Item = [Cell<'_>; 10]> {
+        self.rows.iter().map(Row::cells)
     }
 }
 

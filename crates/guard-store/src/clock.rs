@@ -41,7 +41,7 @@ impl DatabaseClock {
             let micros: i64 = micros.await?;
             let reading = Reading::between(micros, asked);
             connection.close().await?;
-            Ok(reading)
+            Ok::<_, sqlx::Error>(reading)
         };
         let reading = tokio::time::timeout(timeout, read)
             .await

@@ -18,12 +18,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Postgres, Sqlite};
 
-use crate::error::{is_data_error, unavailable};
-pub(crate) use insert::{Cell, Insert, MANY, insert};
+use crate::error::unavailable;
+pub(crate) use insert::{Cell, Insert, insert};
 pub(crate) use postgres::{PgDatabase, PgSession};
 pub(crate) use query::Query;
 pub(crate) use row::{Column, Row};
-pub(crate) use sqlite::{Part, SqliteSession, SqliteWriter};
+pub(crate) use sqlite::{SqliteRow, SqliteSession, SqliteWriter};
 
 /// A statement as each of the databases understands it.
 #[derive(Debug, Clone, Copy)]
@@ -60,10 +60,7 @@ impl Database {
     pub(crate) async fn begin(&self) -> Result<Session, StorageError> {
         match self {
             // Nobody else writes meanwhile.
-            Self::Sqlite { writer, .. } => {
-                let session = writer.take().await?.begin().await;
-                session.map(Session::SqliteTransaction)
-            }
+            Self::Sqlite { writer, .. } => writer.begin().await.map(Session::SqliteTransaction),
             Self::Postgres(database) => database.begin().await.map(Session::Postgres),
         }
     }
@@ -85,11 +82,10 @@ impl Database {
         }
     }
 
-    /// A session for one statement: with PostgreSQL it is a transaction of its own, with SQLite it begins one, see
-    /// [`Session::next_part`].
+    /// A session for one statement, which is a transaction of its own with PostgreSQL.
     pub(crate) async fn begin_single(&self) -> Result<Session, StorageError> {
         match self {
-            Self::Sqlite { writer, .. } => writer.take().await.map(Session::SqliteTransaction),
+            Self::Sqlite { .. } => self.begin().await,
             Self::Postgres(database) => database.begin_single().await.map(Session::Postgres),
         }
     }
@@ -151,6 +147,7 @@ pub(crate) enum WholeLock {
 /// A connection or a transaction. A transaction that is dropped is rolled back.
 pub(crate) enum Session {
     Sqlite(PoolConnection<Sqlite>),
+    /// The one that writes to SQLite.
     SqliteTransaction(SqliteSession),
     Postgres(PgSession),
 }
@@ -164,22 +161,6 @@ impl Session {
     /// Whether this is PostgreSQL, where several instances work at once.
     pub(crate) const fn is_shared(&self) -> bool {
         matches!(self, Self::Postgres(_))
-    }
-
-    /// What of the transaction the next statements have to be, of which the caller knows whether they are all. Once asked, the
-    /// transaction counts as begun.
-    pub(crate) const fn next_part(&mut self, all: bool) -> Part {
-        match self {
-            Self::SqliteTransaction(session) => session.next_part(all),
-            Self::Sqlite(_) | Self::Postgres(_) => Part::Middle,
-        }
-    }
-
-    /// A text that was the whole transaction went through: there is nothing left to commit.
-    pub(crate) const fn ended(&mut self) {
-        if let Self::SqliteTransaction(session) = self {
-            session.ended();
-        }
     }
 
     /// Waits until no other transaction has the lock; it is held until the end of the transaction. SQLite has one writer
@@ -199,10 +180,7 @@ impl Session {
     /// database says what was wrong with it.
     pub(crate) fn explain(&self, error: StorageError) -> StorageError {
         let may_have_committed = match self {
-            Self::Sqlite(_) => false,
-            Self::SqliteTransaction(session) => {
-                session.may_have_committed() && !is_data_error(&error)
-            }
+            Self::Sqlite(_) | Self::SqliteTransaction(_) => false,
             Self::Postgres(session) => session.may_have_committed(),
         };
         match error {
@@ -217,7 +195,7 @@ impl Session {
     pub(crate) async fn commit(self) -> Result<(), StorageError> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::SqliteTransaction(transaction) => transaction.commit().await,
+            Self::SqliteTransaction(transaction) => transaction.commit(),
             Self::Postgres(session) => session.commit().await,
         }
     }
@@ -232,7 +210,7 @@ impl Session {
     pub(crate) async fn roll_back(self) -> Result<(), StorageError> {
         match self {
             Self::Sqlite(_) => Ok(()),
-            Self::SqliteTransaction(transaction) => transaction.roll_back().await,
+            Self::SqliteTransaction(transaction) => transaction.roll_back(),
             Self::Postgres(session) => session.roll_back().await,
         }
     }

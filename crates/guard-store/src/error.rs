@@ -7,6 +7,9 @@ use guard_app::ports::StorageError;
 use sqlx::error::DatabaseError;
 use thiserror::Error;
 
+/// What a library of a database says.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a database cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -17,7 +20,7 @@ pub enum OpenError {
         database: String,
         /// Why.
         #[source]
-        source: sqlx::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The schema cannot be brought up to date.
     #[error("the database `{database}` cannot be migrated")]
@@ -67,29 +70,37 @@ pub enum LockError {
 }
 
 /// A statement that failed: its transaction is rolled back.
-pub(crate) fn unavailable(error: sqlx::Error) -> StorageError {
+pub(crate) fn unavailable(error: impl Into<Failure>) -> StorageError {
     StorageError::Unavailable(error.into())
 }
 
 /// A commit that failed: it may have taken effect.
-pub(crate) fn outcome_unknown(error: sqlx::Error) -> StorageError {
+pub(crate) fn outcome_unknown(error: impl Into<Failure>) -> StorageError {
     StorageError::OutcomeUnknown(error.into())
 }
 
-/// What the database says about what it refused.
+/// What PostgreSQL says about what it refused.
 fn refusal(error: &StorageError) -> Option<&dyn DatabaseError> {
-    let StorageError::Unavailable(source) = error else {
-        return None;
-    };
-    match source.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Database(error)) => Some(error.as_ref()),
+    match cause(error)? {
+        sqlx::Error::Database(error) => Some(error.as_ref()),
         _ => None,
     }
 }
 
-/// The code of that: of SQLite a number, of PostgreSQL five letters or digits.
+/// The code of what a database refused: of SQLite a number, of PostgreSQL five letters or digits.
 fn code(error: &StorageError) -> Option<Cow<'_, str>> {
+    if let Some(rusqlite::Error::SqliteFailure(error, _)) = cause(error) {
+        return Some(error.extended_code.to_string().into());
+    }
     refusal(error)?.code()
+}
+
+/// What a library says about a statement that failed.
+fn cause<E: std::error::Error + 'static>(error: &StorageError) -> Option<&E> {
+    match error {
+        StorageError::Unavailable(source) => source.downcast_ref(),
+        _ => None,
+    }
 }
 
 /// Whether the server lets others do this, but not us.
@@ -113,13 +124,6 @@ pub(crate) fn is_data_error(error: &StorageError) -> bool {
         (_, Ok(code)) => matches!(code & 0xff, 18..=20),
         _ => false,
     }
-}
-
-/// Whether a column that must have a value was given none, on SQLite. `column`: with its table, as in `audit_links.created_at`.
-pub(crate) fn lacks_value(error: &StorageError, column: &str) -> bool {
-    // Result code of SQLite: CONSTRAINT_NOTNULL.
-    code(error).as_deref() == Some("1299")
-        && refusal(error).is_some_and(|refusal| refusal.message().ends_with(column))
 }
 
 /// Whether nothing but bad luck stood in the way: the same again may succeed.

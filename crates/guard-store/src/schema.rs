@@ -20,9 +20,9 @@ pub(crate) async fn connect(
         .acquire_timeout(timeout)
         .connect_with(address.server().clone())
         .await
-        .map_err(|source| OpenError::Connect {
+        .map_err(|error| OpenError::Connect {
             database: address.server_name(),
-            source,
+            source: error.into(),
         })
 }
 

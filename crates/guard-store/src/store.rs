@@ -27,8 +27,6 @@ static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// Connections that only read, of SQLite.
 const READERS: u32 = 4;
-/// Statements that a connection to SQLite keeps prepared: those that insert have one for each number of rows.
-const STATEMENTS: usize = 512;
 /// How many commits PostgreSQL does at once of what may be done in any order. Two were no faster than one: while one waits for the
 /// disk the next is written, but both are half as long.
 pub(crate) const LANES: usize = 1;
@@ -122,6 +120,12 @@ impl Store {
         if self.database.is_shared() { LANES } else { 0 }
     }
 
+    /// Whether the database is part of this process: what it does keeps busy the thread that asks for it.
+    #[must_use]
+    pub const fn is_in_process(&self) -> bool {
+        !self.database.is_shared()
+    }
+
     /// Opens an SQLite file, creates it if it is not there, and brings its schema up to date.
     ///
     /// # Errors
@@ -138,15 +142,18 @@ impl Store {
         };
         // A connection and then a lock are waited for less long together than the caller waits, however many are in line
         // before it, so that the caller hears of it in time.
+        let busy_timeout = settings.timeout / 4;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .statement_cache_capacity(STATEMENTS)
-            .busy_timeout(settings.timeout / 4);
+            .busy_timeout(busy_timeout);
         let patience = settings.timeout / 2;
-        let mut first = options.connect().await.map_err(connect)?;
+        let mut first = options
+            .connect()
+            .await
+            .map_err(|error| connect(error.into()))?;
         SQLITE_MIGRATIONS
             .run(&mut first)
             .await
@@ -154,10 +161,10 @@ impl Store {
                 database: path.display().to_string(),
                 source,
             })?;
-        let writer = SqliteWriter::open(&options, patience)
+        let writer = SqliteWriter::open(path, &options, busy_timeout, patience)
             .await
             .map_err(connect)?;
-        first.close().await.map_err(connect)?;
+        first.close().await.map_err(|error| connect(error.into()))?;
         let reader = SqlitePoolOptions::new()
             .acquire_timeout(patience)
             .min_connections(0)
@@ -167,7 +174,7 @@ impl Store {
             .idle_timeout(Duration::from_secs(60))
             .connect_with(options.read_only(true))
             .await
-            .map_err(connect)?;
+            .map_err(|error| connect(error.into()))?;
         let database = Database::Sqlite { writer, reader };
         Ok(Self::new(database, clock, random, settings))
     }

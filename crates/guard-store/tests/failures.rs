@@ -120,7 +120,7 @@ async fn a_row_that_the_database_refuses_does_not_take_the_others_down() {
 
 #[tokio::test]
 async fn a_transaction_that_sqlite_ended_by_itself_costs_its_batch_alone() {
-    // What a full disk and a failing device do: SQLite rolls back without being told to, and sqlx does not notice.
+    // What a full disk and a failing device do: SQLite rolls back without being told to.
     let fixture = fixture().await;
     fixture
         .execute(
@@ -144,12 +144,36 @@ async fn a_transaction_that_sqlite_ended_by_itself_costs_its_batch_alone() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_where_the_commit_is_part_of_the_text_is_looked_up() {
+async fn a_statement_that_fails_takes_back_what_came_before_it() {
     let fixture = fixture().await;
-    // The first of its second writes more than a text holds.
-    fixture.world.record("user_offboarding", "low", "{}").await;
     fixture
-        .execute("CREATE TRIGGER failing BEFORE INSERT ON events BEGIN SELECT json('no JSON'); END")
+        .execute(
+            "CREATE TRIGGER failing BEFORE INSERT ON audit_log BEGIN SELECT json('no JSON'); END",
+        )
+        .await;
+    let (store, terms) = (&fixture.world.store, World::<Store>::terms());
+    let batch = fixture.batch(&["{}", "{}"]).await;
+    let error = store.commit(&batch, &terms).await.unwrap_err();
+    assert!(matches!(error, StorageError::Unavailable(_)), "{error:?}");
+    // Nobody else waits for the transaction.
+    fixture.execute("DROP TRIGGER failing").await;
+    assert_eq!(fixture.count("SELECT count(*) FROM events").await, 0);
+    fixture.world.commit(&batch).await;
+    assert_eq!(fixture.count("SELECT count(*) FROM events").await, 2);
+    // It is known how that ended: no link is needed to say so.
+    verify_chains(&fixture).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_looked_up() {
+    let fixture = fixture().await;
+    // What refers to nothing is found when the transaction is to be committed.
+    fixture
+        .execute(
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (id INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER failing BEFORE INSERT ON events BEGIN INSERT INTO child VALUES (1); END",
+        )
         .await;
     let (store, terms) = (&fixture.world.store, World::<Store>::terms());
     let batch = fixture.batch(&["{}", "{}"]).await;
@@ -158,7 +182,7 @@ async fn what_goes_wrong_where_the_commit_is_part_of_the_text_is_looked_up() {
         matches!(error, StorageError::OutcomeUnknown(_)),
         "{error:?}"
     );
-    // Nobody else waits for the transaction that is open meanwhile, and the look-up ends it.
+    // Nobody else waits for the transaction, and it is not committed later.
     fixture.execute("DROP TRIGGER failing").await;
     let events: Vec<_> = batch
         .iter()
@@ -167,7 +191,7 @@ async fn what_goes_wrong_where_the_commit_is_part_of_the_text_is_looked_up() {
     let found = store.find_receipts(&events).await.unwrap();
     assert_eq!(found, [None, None]);
     fixture.world.commit(&batch).await;
-    assert_eq!(fixture.count("SELECT count(*) FROM events").await, 3);
+    assert_eq!(fixture.count("SELECT count(*) FROM events").await, 2);
     assert_eq!(empty_links(&fixture).await, 1, "for the commit that failed");
 }
 

@@ -1,19 +1,18 @@
 //! Many rows at once.
 
-use std::sync::{Arc, OnceLock};
-
 use guard_app::ports::StorageError;
 use uuid::Uuid;
 
 use super::{Query, Session};
 
 /// A value of a column of a new row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cell<'a> {
     Text(Option<&'a str>),
     Number(Option<i64>),
     Id(Option<Uuid>),
     Bytes(Option<&'a [u8]>),
+    Flag(Option<bool>),
     /// A text that no row lacks and most rows share, see [`Query::bind_compactly`].
     Common(&'a str),
 }
@@ -42,31 +41,19 @@ impl<'a> From<&'a [u8]> for Cell<'a> {
     }
 }
 
-/// The insertion of rows into a table: for SQLite a row's parameters, for PostgreSQL an array for each column.
-/// [`insert!`] makes one.
+/// The insertion of rows into a table: for SQLite one row's parameters, for PostgreSQL an array for each column. [`insert!`] makes one.
 #[derive(Debug)]
 pub(crate) struct Insert {
-    pub(crate) head: &'static str,
-    pub(crate) row: &'static str,
-    pub(crate) tail: &'static str,
+    pub(crate) sqlite: &'static str,
     pub(crate) postgres: &'static str,
-    /// For SQLite, the statements for one row, two rows and so on.
-    pub(crate) sqlite: [OnceLock<String>; MANY],
 }
-
-/// How many rows one statement of SQLite takes at most: each statement goes to another thread and back.
-pub(crate) const MANY: usize = 64;
 
 /// An [`Insert`]: the table with its columns, the row's parameters for SQLite, the columns' arrays for PostgreSQL, and what
 /// follows both.
 macro_rules! insert {
     ($into:literal, $row:literal, $arrays:literal, $tail:literal) => {
         $crate::database::Insert {
-            // Who meets an error here gives the transaction up. SQLite would be ready to undo the statement alone, and for that
-            // copy every page before it changes it.
-            head: concat!("INSERT OR FAIL INTO ", $into, " VALUES "),
-            row: $row,
-            tail: concat!(" ", $tail),
+            sqlite: concat!("INSERT INTO ", $into, " VALUES ", $row, " ", $tail),
             postgres: concat!(
                 "INSERT INTO ",
                 $into,
@@ -75,20 +62,10 @@ macro_rules! insert {
                 ") ",
                 $tail
             ),
-            sqlite: [const { std::sync::OnceLock::new() }; $crate::database::MANY],
         }
     };
 }
 pub(crate) use insert;
-
-impl Insert {
-    /// The statement of SQLite for a number of rows.
-    pub(crate) fn of_rows(&'static self, rows: usize) -> &'static str {
-        let text = || [self.head, &vec![self.row; rows].join(","), self.tail].concat();
-        let place = rows.checked_sub(1).and_then(|place| self.sqlite.get(place));
-        place.map_or(self.head, |place| place.get_or_init(text))
-    }
-}
 
 impl Session {
     /// Inserts rows, which have their cells in the order of the statement's parameters.
@@ -100,42 +77,15 @@ impl Session {
         if rows.is_empty() {
             return Ok(());
         }
-        if self.is_shared() {
-            let query = self.query(statement.postgres).bind_columns(rows);
-            return query.execute().await.map(drop);
+        if let Self::SqliteTransaction(session) = self {
+            return session.insert(statement.sqlite, rows);
         }
-        for rows in rows.chunks(MANY) {
-            let query = self.query(statement.of_rows(rows.len()));
-            query.bind_rows(rows).execute().await?;
-        }
-        Ok(())
+        let query = self.query(statement.postgres).bind_columns(rows);
+        query.execute().await.map(drop)
     }
 }
 
 impl Query<'_> {
-    /// Binds the cells of some rows, one after the other, for SQLite.
-    pub(crate) fn bind_rows<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
-        // Parameters belong to the connection's thread, which lets go of them. What a column says in row after row is one for all.
-        let mut above: [Option<Arc<str>>; N] = [const { None }; N];
-        for row in rows {
-            for (cell, above) in row.iter().zip(&mut above) {
-                match *cell {
-                    Cell::Text(None) => self.push(None::<&str>),
-                    Cell::Text(Some(text)) | Cell::Common(text) => {
-                        if above.as_deref() != Some(text) {
-                            *above = Some(text.into());
-                        }
-                        self.push(above.clone());
-                    }
-                    Cell::Number(number) => self.push(number),
-                    Cell::Id(id) => self.push(id),
-                    Cell::Bytes(bytes) => self.push(bytes),
-                }
-            }
-        }
-        self
-    }
-
     /// Binds an array for each column of some rows, which PostgreSQL makes rows of again. It takes what a shorter array lacks for NULL:
     /// hence none for a column without values, which most events leave some of.
     pub(crate) fn bind_columns<const N: usize>(self, rows: &[[Cell<'_>; N]]) -> Self {
@@ -170,6 +120,7 @@ impl Query<'_> {
                 Cell::Number(_) => self.bind_array(column!(place, Number)),
                 Cell::Id(_) => self.bind_array(column!(place, Id)),
                 Cell::Bytes(_) => self.bind_array(column!(place, Bytes)),
+                Cell::Flag(_) => self.bind_array(column!(place, Flag)),
                 Cell::Common(_) => self.bind_array(common(rows, place, compact)),
             };
         }

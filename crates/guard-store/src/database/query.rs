@@ -1,26 +1,30 @@
 //! Statements with their parameters.
 
 use guard_app::ports::StorageError;
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, Value as SqliteValue};
 use sqlx::error::BoxDynError;
 use sqlx::{Arguments as _, Encode, Postgres, Sqlite, SqliteConnection, Type};
 use tokio::time::timeout_at;
 
-use super::{Column, PgArguments, PgSession, Row, Session, Sql, SqliteArguments};
+use super::{Column, PgArguments, PgSession, Row, Session, Sql, SqliteArguments, SqliteSession};
 use crate::error::unavailable;
 
 /// What can be a parameter.
 pub(crate) trait Value<'q>:
-    Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres>
+    Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + ToSql
 {
 }
 
 impl<'q, T> Value<'q> for T where
-    T: Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres>
+    T: Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres> + ToSql
 {
 }
 
 /// The connection, and the parameters as its database takes them.
 enum Target<'s> {
+    /// The one that writes to SQLite.
+    Writer(&'s mut SqliteSession, Vec<SqliteValue>),
     Sqlite(&'s mut SqliteConnection, SqliteArguments),
     Postgres(&'s mut PgSession, PgArguments),
 }
@@ -35,7 +39,8 @@ pub(crate) struct Query<'s> {
 }
 
 /// What a statement came to in either database.
-enum Ran<S, P> {
+enum Ran<W, S, P> {
+    Writer(W),
     Sqlite(S),
     Postgres(P),
 }
@@ -47,6 +52,9 @@ macro_rules! run {
             return Err(unavailable(error));
         }
         match $query.target {
+            Target::Writer(session, parameters) => {
+                Ran::Writer(session.$method($query.statement.sqlite, &parameters)?)
+            }
             Target::Sqlite(connection, parameters) => {
                 let query = sqlx::query_with($query.statement.sqlite, parameters);
                 Ran::Sqlite(query.$method(connection).await.map_err(unavailable)?)
@@ -66,9 +74,7 @@ impl<'s> Query<'s> {
     pub(super) fn new(session: &'s mut Session, statement: Sql) -> Self {
         let target = match session {
             Session::Sqlite(connection) => Target::Sqlite(connection, SqliteArguments::default()),
-            Session::SqliteTransaction(session) => {
-                Target::Sqlite(session.connection(), SqliteArguments::default())
-            }
+            Session::SqliteTransaction(session) => Target::Writer(session, Vec::new()),
             Session::Postgres(session) => Target::Postgres(session, PgArguments::default()),
         };
         Self {
@@ -87,6 +93,7 @@ impl<'s> Query<'s> {
     /// Binds the next parameter in place.
     pub(super) fn push<'q, T: Value<'q>>(&mut self, value: T) {
         let added = match &mut self.target {
+            Target::Writer(_, parameters) => owned(&value).map(|value| parameters.push(value)),
             Target::Sqlite(_, arguments) => arguments.add(value),
             Target::Postgres(_, arguments) => arguments.add(value),
         };
@@ -99,7 +106,7 @@ impl<'s> Query<'s> {
         T: Encode<'q, Postgres> + Type<Postgres>,
     {
         let added = match &mut self.target {
-            Target::Sqlite(..) => Ok(()),
+            Target::Writer(..) | Target::Sqlite(..) => Ok(()),
             Target::Postgres(_, arguments) => arguments.add(values),
         };
         self.note(added);
@@ -115,6 +122,7 @@ impl<'s> Query<'s> {
     /// Runs it; gives the number of rows that it changed.
     pub(crate) async fn execute(self) -> Result<u64, StorageError> {
         Ok(match run!(self, execute) {
+            Ran::Writer(changed) => changed,
             Ran::Sqlite(done) => done.rows_affected(),
             Ran::Postgres(done) => done.rows_affected(),
         })
@@ -123,6 +131,7 @@ impl<'s> Query<'s> {
     /// Every row.
     pub(crate) async fn fetch_all(self) -> Result<Vec<Row>, StorageError> {
         Ok(match run!(self, fetch_all) {
+            Ran::Writer(rows) => rows.into_iter().map(Row::Written).collect(),
             Ran::Sqlite(rows) => rows.into_iter().map(Row::Sqlite).collect(),
             Ran::Postgres(rows) => rows.into_iter().map(Row::Postgres).collect(),
         })
@@ -131,6 +140,7 @@ impl<'s> Query<'s> {
     /// The first row, if there is one.
     pub(crate) async fn fetch_optional(self) -> Result<Option<Row>, StorageError> {
         Ok(match run!(self, fetch_optional) {
+            Ran::Writer(row) => row.map(Row::Written),
             Ran::Sqlite(row) => row.map(Row::Sqlite),
             Ran::Postgres(row) => row.map(Row::Postgres),
         })
@@ -156,5 +166,14 @@ impl<'s> Query<'s> {
             .await?
             .map(|row| row.first())
             .transpose()
+    }
+}
+
+/// A parameter for the one that writes to SQLite.
+fn owned(value: &impl ToSql) -> Result<SqliteValue, BoxDynError> {
+    match value.to_sql()? {
+        ToSqlOutput::Borrowed(value) => Ok(value.try_into()?),
+        ToSqlOutput::Owned(value) => Ok(value),
+        _ => Err("SQLite takes no such parameter".into()),
     }
 }

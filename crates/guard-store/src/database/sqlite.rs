@@ -1,89 +1,80 @@
 //! The one connection that writes to an SQLite file.
+//!
+//! A statement is run by the thread that asks for it: to hand it to another thread and to take its result from there takes longer
+//! than most statements do.
 
 mod log_copier;
+mod statement;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags};
+use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard};
 use tokio::time::timeout;
 
-use crate::error::{outcome_unknown, unavailable};
+use super::insert::Cell;
+use crate::error::{Failure, outcome_unknown, unavailable};
 use log_copier::LogCopier;
+pub(crate) use statement::SqliteRow;
 
 /// How long the log is before the writer itself copies it into the file, in pages of 4 KiB.
-const LONG_LOG: &str = "4000";
+const LONG_LOG: u32 = 4000;
+/// Statements that the connection keeps prepared.
+const STATEMENTS: usize = 128;
 
 /// The connection, and who has it.
-///
-/// It is no pool of one: a pool asks a connection whether it is well each time it gives it out and takes it back, and each question
-/// goes to the connection's thread and back, as a statement does.
 pub(crate) struct SqliteWriter {
-    options: SqliteConnectOptions,
-    connection: Arc<Mutex<Option<SqliteConnection>>>,
-    /// Somebody had it who was not told how a transaction ended.
-    doubtful: AtomicBool,
-    /// How long it is waited for.
+    path: PathBuf,
+    /// How long somebody else's lock on the file is waited for.
+    busy_timeout: Duration,
+    connection: Arc<Mutex<Option<Connection>>>,
+    /// How long the connection is waited for.
     patience: Duration,
     copier: LogCopier,
 }
 
 impl SqliteWriter {
-    /// Opens the connection.
+    /// Opens the connection to a file that is there; `options` are those of who reads it.
     pub(crate) async fn open(
+        path: &Path,
         options: &SqliteConnectOptions,
+        busy_timeout: Duration,
         patience: Duration,
-    ) -> Result<Arc<Self>, sqlx::Error> {
-        let copier = LogCopier::start(options.connect().await?);
-        let options = options.clone().pragma("wal_autocheckpoint", LONG_LOG);
-        let connection = options.connect().await?;
+    ) -> Result<Arc<Self>, Failure> {
+        let connection = connect(path, busy_timeout)?;
         Ok(Arc::new(Self {
-            options,
+            path: path.to_owned(),
+            busy_timeout,
             connection: Arc::new(Mutex::new(Some(connection))),
-            doubtful: AtomicBool::new(false),
             patience,
-            copier,
+            copier: LogCopier::start(options.connect().await?),
         }))
     }
 
-    /// The connection, once everybody who has asked before has had it.
-    pub(super) async fn take(self: &Arc<Self>) -> Result<SqliteSession, StorageError> {
-        let wait = async {
-            let mut slot = self.connection.clone().lock_owned().await;
-            if self.doubtful.load(Ordering::Acquire) {
-                self.settle(&mut slot).await?;
-            }
-            Ok(slot)
-        };
-        let slot = timeout(self.patience, wait)
+    /// The connection, in a transaction, once everybody who has asked before has had it.
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<SqliteSession, StorageError> {
+        let slot = timeout(self.patience, self.connection.clone().lock_owned())
             .await
-            .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?
-            .map_err(unavailable)?;
-        let connection = OwnedMutexGuard::try_map(slot, Option::as_mut)
+            .map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?;
+        let mut connection = OwnedMutexGuard::try_map(slot, Option::as_mut)
             .map_err(|_| unavailable(sqlx::Error::PoolClosed))?;
-        Ok(SqliteSession {
+        if !connection.is_autocommit() {
+            // Whoever had it could not undo what was begun.
+            *connection = connect(&self.path, self.busy_timeout).map_err(unavailable)?;
+        }
+        let session = SqliteSession {
             connection,
             writer: self.clone(),
-            begun: false,
-            ends: false,
-        })
-    }
-
-    /// Ends what may be left of a transaction; a connection that does not do it is closed, and another one opened.
-    async fn settle(&self, slot: &mut Option<SqliteConnection>) -> Result<(), sqlx::Error> {
-        if let Some(connection) = slot {
-            match connection.execute("ROLLBACK").await {
-                Ok(_) => {}
-                Err(error) if is_without_transaction(&error) => {}
-                Err(_) => *connection = self.options.connect().await?,
-            }
-        }
-        self.doubtful.store(false, Ordering::Release);
-        Ok(())
+        };
+        session.execute("BEGIN IMMEDIATE", &[])?;
+        Ok(session)
     }
 
     pub(super) async fn close(&self) {
@@ -91,102 +82,109 @@ impl SqliteWriter {
             return;
         };
         // Whoever closes last copies what is left of the log.
-        let closed = self.copier.close().await;
-        if let Err(error) = connection.close().await.and(closed) {
-            let error = &error as &dyn std::error::Error;
+        let copied = self.copier.close().await.map_err(Failure::from);
+        let closed = in_place(|| connection.close());
+        if let Err(error) = copied.and(closed.map_err(|(_, error)| error.into())) {
+            let error = error.as_ref() as &dyn std::error::Error;
             tracing::warn!(error, "the database is not closed as it should be");
         }
     }
 }
 
-/// Whether there is nothing to roll back: none has begun, or SQLite itself has ended it, as it does when a disk is full or a device
-/// fails.
-fn is_without_transaction(error: &sqlx::Error) -> bool {
-    // SQLITE_ERROR: ROLLBACK gives it for nothing else.
-    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("1"))
+/// A connection that writes to a file which is there.
+fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(busy_timeout)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LONG_LOG)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
 }
 
-/// The connection while somebody has it. An open transaction is rolled back when it is dropped.
+/// The connection while somebody has it, in a transaction. It is rolled back when this is dropped.
 pub(crate) struct SqliteSession {
-    connection: OwnedMappedMutexGuard<Option<SqliteConnection>, SqliteConnection>,
+    connection: OwnedMappedMutexGuard<Option<Connection>, Connection>,
     writer: Arc<SqliteWriter>,
-    /// A transaction has begun, or may have.
-    begun: bool,
-    /// A text that ends the transaction has been given to the connection.
-    ends: bool,
-}
-
-/// What of a transaction some statements are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// What comes first: it begins the transaction.
-    Beginning,
-    /// What comes later.
-    Middle,
-    /// Everything: it begins the transaction and ends it.
-    Whole,
 }
 
 impl SqliteSession {
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
+    /// Runs a statement; gives the number of rows that it changed.
+    pub(super) fn execute(
+        &self,
+        statement: &str,
+        parameters: &[Value],
+    ) -> Result<u64, StorageError> {
+        in_place(|| statement::execute(&self.connection, statement, parameters))
+            .map_err(unavailable)
     }
 
-    pub(super) async fn begin(mut self) -> Result<Self, StorageError> {
-        self.begun = true;
-        let begun = self.connection.execute("BEGIN IMMEDIATE").await;
-        // What is refused has not begun.
-        self.begun = begun.is_ok();
-        begun.map(|_| self).map_err(unavailable)
+    /// Runs a statement; gives every row.
+    pub(super) fn fetch_all(
+        &self,
+        statement: &str,
+        parameters: &[Value],
+    ) -> Result<Vec<SqliteRow>, StorageError> {
+        in_place(|| statement::fetch_all(&self.connection, statement, parameters))
+            .map_err(unavailable)
     }
 
-    /// What the next statements are to be, which might be all that there is to do. From now on there may be a transaction.
-    pub(super) const fn next_part(&mut self, all: bool) -> Part {
-        if std::mem::replace(&mut self.begun, true) {
-            return Part::Middle;
+    /// Runs a statement; gives the first row, if there is one.
+    pub(super) fn fetch_optional(
+        &self,
+        statement: &str,
+        parameters: &[Value],
+    ) -> Result<Option<SqliteRow>, StorageError> {
+        let rows = self.fetch_all(statement, parameters)?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// Runs a statement once for each row of parameters.
+    pub(super) fn insert<const N: usize>(
+        &self,
+        statement: &str,
+        rows: &[[Cell<'_>; N]],
+    ) -> Result<(), StorageError> {
+        in_place(|| statement::insert(&self.connection, statement, rows)).map_err(unavailable)
+    }
+
+    pub(super) fn commit(self) -> Result<(), StorageError> {
+        in_place(|| statement::execute(&self.connection, "COMMIT", &[]))
+            .map(drop)
+            .map_err(outcome_unknown)
+    }
+
+    pub(super) fn roll_back(self) -> Result<(), StorageError> {
+        self.undo().map_err(unavailable)
+    }
+
+    /// Ends the transaction, if SQLite itself has not ended it, as it does when a disk is full or a device fails.
+    fn undo(&self) -> rusqlite::Result<()> {
+        if self.connection.is_autocommit() {
+            return Ok(());
         }
-        self.ends = all;
-        if all { Part::Whole } else { Part::Beginning }
-    }
-
-    /// The whole transaction went through.
-    pub(super) const fn ended(&mut self) {
-        self.begun = false;
-    }
-
-    /// Whether what was run might have ended the transaction before something went wrong.
-    pub(super) const fn may_have_committed(&self) -> bool {
-        self.ends
-    }
-
-    pub(super) async fn commit(self) -> Result<(), StorageError> {
-        self.end("COMMIT").await.map_err(outcome_unknown)
-    }
-
-    pub(super) async fn roll_back(self) -> Result<(), StorageError> {
-        self.end("ROLLBACK").await.map_err(unavailable)
-    }
-
-    async fn end(mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        if self.begun {
-            self.connection.execute(statement).await?;
-        }
-        self.begun = false;
-        Ok(())
+        in_place(|| statement::execute(&self.connection, "ROLLBACK", &[])).map(drop)
     }
 }
 
 impl Drop for SqliteSession {
     fn drop(&mut self) {
+        if let Err(error) = self.undo() {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                "a transaction is not rolled back; its connection is given up"
+            );
+        }
         self.writer.copier.wake();
-        if !self.begun {
-            return;
-        }
-        self.writer.doubtful.store(true, Ordering::Release);
-        // Whoever comes next settles it; if nobody does, the file must not stay locked.
-        let writer = self.writer.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { drop(writer.take().await) });
-        }
+    }
+}
+
+/// Does what takes its time, waiting for the disk or for a lock, while the runtime's other tasks go to other threads.
+fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }

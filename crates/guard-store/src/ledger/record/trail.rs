@@ -1,14 +1,12 @@
 //! The record of a batch: its events, what was decided about each, and the link of the audit chain.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 
 use guard_app::ports::StorageError;
 
 use super::{Batch, Entry};
 use crate::audit::{AuditWriter, Head, Link, Place};
-use crate::database::{Cell, Insert, MANY, Part, Session, insert};
-use crate::error::lacks_value;
+use crate::database::{Cell, Insert, Session, insert};
 use crate::ledger::assumed::Assumed;
 use crate::planted_fault::{PlantedFault::Unguarded, is_planted};
 use crate::row::micros;
@@ -28,19 +26,20 @@ macro_rules! outdated {
     };
 }
 
-/// The link of SQLite, without a moment if something is outdated: the table does not take it then, and with that the text ends.
+/// The link of SQLite, unless something is outdated.
 macro_rules! sqlite_link {
     () => {
         concat!(
-            "SELECT ?, ?, ?, ?, ?, ? + CASE WHEN ",
-            outdated!("json_each(?)"),
-            " THEN NULL ELSE 0 END"
+            "SELECT $1, $2, $3, $4, $5, $6 WHERE NOT ",
+            outdated!("json_each($7)")
         )
     };
 }
 
-/// The column of that moment.
-const MOMENT_OF_LINK: &str = "audit_links.created_at";
+const INSERT_LINK: &str = concat!(
+    "INSERT INTO audit_links (chain, link, previous, hash, records, created_at) ",
+    sqlite_link!()
+);
 
 static INSERT_EVENTS: Insert = insert!(
     "events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)",
@@ -48,44 +47,6 @@ static INSERT_EVENTS: Insert = insert!(
     "",
     ""
 );
-
-/// The records of decisions for SQLite: the chain, the link and the time of all, then the rows; see [`Batch::write_on_sqlite`].
-static INSERT_DECISIONS: Insert = Insert {
-    head: "INSERT OR FAIL INTO audit_log (chain, link, executed_at, action, tenant, audit_id, event_id, position, decision, actor,
-             request_id, event_sha256, rule_id, rule_version, revision, execution_id, message, shadows, hash, inside)
-         SELECT ?, ?, ?, 'decision', v.column1, v.column2, v.column2, v.column3, v.column4, v.column5, v.column6, v.column7,
-             v.column8, v.column9, v.column10, v.column11, v.column12, v.column13, v.column14, v.column15
-         FROM (VALUES ",
-    row: "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    tail: ") v",
-    postgres: "",
-    sqlite: [const { OnceLock::new() }; MANY],
-};
-
-/// What SQLite is given at once: a link, and as many events and records. One statement after the other would each go to another thread
-/// and come back from there.
-fn at_once_on_sqlite(part: Part, rows: usize) -> &'static str {
-    static TEXTS: [[OnceLock<String>; MANY]; 3] = [const { [const { OnceLock::new() }; MANY] }; 3];
-    let [beginnings, middles, wholes] = &TEXTS;
-    let (texts, begin, end) = match part {
-        Part::Beginning => (beginnings, "BEGIN IMMEDIATE; ", ""),
-        Part::Middle => (middles, "", ""),
-        Part::Whole => (wholes, "BEGIN IMMEDIATE; ", "; COMMIT"),
-    };
-    let link = if is_planted(Unguarded) {
-        sqlite_link!()
-    } else {
-        concat!(
-            "INSERT OR FAIL INTO audit_links (chain, link, previous, hash, records, created_at) ",
-            sqlite_link!()
-        )
-    };
-    let events = INSERT_EVENTS.of_rows(rows);
-    let decisions = INSERT_DECISIONS.of_rows(rows);
-    let text = || [begin, link, "; ", events, "; ", decisions, end].concat();
-    let place = rows.checked_sub(1).and_then(|place| texts.get(place));
-    place.map_or("", |place| place.get_or_init(text))
-}
 
 /// Everything in one statement, which writes nothing if there is no link.
 macro_rules! insert_record {
@@ -170,7 +131,7 @@ impl Batch<'_> {
             self.write_at_once(session, &records, &link, assumed, spans)
                 .await?
         } else {
-            self.write_on_sqlite(session, &records, &link, assumed, spans)
+            self.write_in_turn(session, &records, &link, assumed, spans)
                 .await?
         };
         Ok(written.then(|| link.head()))
@@ -188,7 +149,7 @@ impl Batch<'_> {
             .entries
             .iter()
             .zip(records.decisions())
-            .map(|(entry, (_, decided))| joined::<9, 10, 19>(event_cells(entry), decided))
+            .map(|(entry, decided)| joined::<9, 10, 19>(event_cells(entry), decided))
             .collect();
         let [without_spans, with_spans] = if is_planted(Unguarded) {
             INSERT_WITHOUT_LINK
@@ -207,7 +168,7 @@ impl Batch<'_> {
         Ok(query.bind_columns(&spans).execute().await? > 0)
     }
 
-    async fn write_on_sqlite(
+    async fn write_in_turn(
         &self,
         session: &mut Session,
         records: &AuditWriter<'_>,
@@ -215,53 +176,21 @@ impl Batch<'_> {
         assumed: &Assumed,
         spans: &BTreeSet<Sighting<'_>>,
     ) -> Result<bool, StorageError> {
+        let bind = |query| link.bind(query).bind(assumed.to_json());
+        let holds = if is_planted(Unguarded) {
+            let link = bind(session.query(sqlite_link!())).fetch_optional();
+            link.await?.is_some()
+        } else {
+            bind(session.query(INSERT_LINK)).execute().await? > 0
+        };
+        if !holds {
+            return Ok(false);
+        }
         let events: Vec<_> = self.entries.iter().map(event_cells).collect();
-        let ends = records.ends();
-        let decisions: Vec<_> = (0_i64..)
-            .zip(self.entries.iter().zip(records.decisions()))
-            .map(|(position, (entry, (id, decided)))| {
-                let of_event = [
-                    entry.intake.tenant.as_str().into(),
-                    entry.intake.event_id.as_uuid().into(),
-                    position.into(),
-                    entry.verdict.decision.kind.as_str().into(),
-                ];
-                let inside = Cell::Number((!ends.contains(&id)).then_some(1));
-                joined::<14, 1, 15>(joined::<4, 10, 14>(of_event, decided), [inside])
-            })
-            .collect();
-        let of_all = [[
-            link.place.chain.into(),
-            link.place.link.into(),
-            micros(self.now).into(),
-        ]];
-        let many = events.len().min(MANY);
-        let (events, more_events) = events.split_at(many);
-        let (decisions, more_decisions) = decisions.split_at(many);
-        let is_all = more_events.is_empty() && spans.is_empty();
-        let part = session.next_part(is_all);
-        let statement = at_once_on_sqlite(part, many);
-        let query = link.bind(session.query(statement)).bind(assumed.to_json());
-        let query = query.bind_rows(events).bind_rows(&of_all);
-        match query.bind_rows(decisions).execute().await {
-            Ok(_) => {}
-            Err(error) if lacks_value(&error, MOMENT_OF_LINK) => return Ok(false),
-            Err(error) => return Err(error),
-        }
-        if part == Part::Whole {
-            session.ended();
-            return Ok(true);
-        }
-        session.insert(&INSERT_EVENTS, more_events).await?;
-        for rows in more_decisions.chunks(MANY) {
-            let query = session.query(INSERT_DECISIONS.of_rows(rows.len()));
-            let query = query.bind_rows(&of_all).bind_rows(rows);
-            query.execute().await?;
-        }
-        let spans: Vec<_> = spans
-            .iter()
-            .map(|span| span.row(link.place.chain))
-            .collect();
+        session.insert(&INSERT_EVENTS, &events).await?;
+        records.write(session, &link.place).await?;
+        let spans = spans.iter().map(|span| span.row(link.place.chain));
+        let spans: Vec<_> = spans.collect();
         session.insert(&INSERT_SPANS, &spans).await?;
         Ok(true)
     }
