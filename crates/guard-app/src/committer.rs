@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -162,14 +163,21 @@ impl Committer {
         } else {
             &self.free
         };
+        let pending = Pending {
+            answer,
+            claim,
+            deadline,
+        };
+        let job = match jobs.try_send(job) {
+            Ok(()) => return Ok(pending),
+            Err(TrySendError::Closed(_)) => return Err(CommitError::Stopping),
+            // There may be room in time.
+            Err(TrySendError::Full(job)) => job,
+        };
         match tokio::time::timeout_at(deadline, jobs.send(job)).await {
             Err(_) => Err(CommitError::Overloaded),
             Ok(Err(_)) => Err(CommitError::Stopping),
-            Ok(Ok(())) => Ok(Pending {
-                answer,
-                claim,
-                deadline,
-            }),
+            Ok(Ok(())) => Ok(pending),
         }
     }
 }

@@ -65,7 +65,9 @@ fn main() {
         flood: seconds("GUARD_BENCH_FLOOD", 0),
         guards: std::env::var("GUARD_BENCH_GUARDS").is_ok_and(|text| text == "1"),
         turns: number("GUARD_BENCH_TURNS"),
+        // Of an empty text one path is made, which is empty too.
         against: std::env::var_os("GUARD_BENCH_AGAINST")
+            .filter(|paths| !paths.is_empty())
             .map_or_else(Vec::new, |paths| std::env::split_paths(&paths).collect()),
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
