@@ -4,6 +4,7 @@ mod adapters;
 mod background;
 mod door;
 mod housekeeping;
+mod own_thread;
 mod signing;
 
 use std::net::SocketAddr;
@@ -22,8 +23,7 @@ use guard_identity::{BearerAuthenticator, Jwks, RandomKeys};
 use guard_policy::Terms;
 use guard_store::{DatabaseClock, Store};
 use secrecy::SecretString;
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,7 @@ use crate::system::SystemRandom;
 use adapters::{authenticator, first_key, metrics_handle, n8n_client, rate_gate};
 pub use adapters::{clock, make_data_folder, open_store};
 use door::door;
+use own_thread::on_its_own_thread;
 pub use signing::signing_key;
 
 /// How long deliveries under way may take when the server stops.
@@ -292,24 +293,6 @@ pub async fn build(
         database_clock,
         committer: running,
     })
-}
-
-/// Runs a task that keeps its thread busy on a thread of its own, where nobody has to wait for it.
-fn on_its_own_thread(
-    name: &str,
-    task: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<impl Future<Output = ()> + Send> {
-    let runtime = Handle::current();
-    // Nothing is sent: it is dropped when the task ends, or breaks off.
-    let (end, ended) = oneshot::channel::<()>();
-    let run = move || {
-        runtime.block_on(task);
-        drop(end);
-    };
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)?;
-    Ok(async move { drop(ended.await) })
 }
 
 impl Guard {

@@ -61,7 +61,9 @@ impl Default for CommitterSettings {
     }
 }
 
-type Reply = oneshot::Sender<Result<CommitOutcome, CommitError>>;
+/// What became of an intake, and the intake itself if it was committed: memory costs least to give back where it was taken.
+type Done = (Result<CommitOutcome, CommitError>, Option<Intake>);
+type Reply = oneshot::Sender<Done>;
 
 struct Job {
     intake: Intake,
@@ -92,7 +94,7 @@ pub struct Committer {
 
 /// An intake that waits for its commit.
 pub(crate) struct Pending {
-    answer: oneshot::Receiver<Result<CommitOutcome, CommitError>>,
+    answer: oneshot::Receiver<Done>,
     claim: Arc<Claim>,
     deadline: Instant,
 }
@@ -102,7 +104,7 @@ impl Pending {
     /// written.
     pub(crate) async fn outcome(self) -> Result<CommitOutcome, CommitError> {
         match tokio::time::timeout_at(self.deadline, self.answer).await {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok((outcome, _intake))) => outcome,
             Ok(Err(_)) | Err(_) if self.claim.take() => Err(CommitError::Unavailable),
             Ok(Err(_)) | Err(_) => Err(CommitError::OutcomeUnknown),
         }

@@ -195,6 +195,28 @@ async fn a_commit_that_fails_is_looked_up() {
     assert_eq!(empty_links(&fixture).await, 1, "for the commit that failed");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_waits_for_the_file_keeps_no_other_task_waiting() {
+    let fixture = fixture().await;
+    let mut other = fixture.connect().await;
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let (store, batch) = (fixture.world.store.clone(), fixture.batch(&["{}"]).await);
+    let commit = tokio::spawn(async move { store.commit(&batch, &World::<Store>::terms()).await });
+    // The runtime has one thread, and that is where the commit waits.
+    let rest = tokio::spawn(tokio::time::sleep(Duration::from_millis(20)));
+    rest.await.unwrap();
+    assert!(!commit.is_finished(), "it waits for half a second");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    let outcomes = commit.await.unwrap().unwrap();
+    assert!(
+        matches!(outcomes[..], [CommitOutcome::Recorded(_)]),
+        "{outcomes:?}"
+    );
+}
+
 #[tokio::test]
 async fn the_chain_holds_over_commits_that_broke_off() {
     let fixture = fixture().await;

@@ -35,15 +35,26 @@ fn many(rows: usize) -> &'static str {
 
 enum Database {
     Sqlite(SqlitePool),
+    /// SQLite as the server writes it: see [`DIRECT`].
+    Direct(rusqlite::Connection),
     Postgres(PgPool),
 }
+
+/// What the URL of an SQLite file begins with that is written on the committer's own thread, a row by a row, as the server writes.
+pub(crate) const DIRECT: &str = "direct:";
 
 /// Serves until it is killed.
 pub(crate) fn serve(url: &str) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let (sender, jobs) = mpsc::channel(8192);
-        tokio::spawn(commit(Database::open(url).await, jobs));
+        let committing = commit(Database::open(url).await, jobs);
+        let handle = tokio::runtime::Handle::current();
+        if url.starts_with(DIRECT) {
+            std::thread::spawn(move || handle.block_on(committing));
+        } else {
+            tokio::spawn(committing);
+        }
         let router = Router::new()
             .route("/events", post(take))
             .with_state(sender);
@@ -83,7 +94,7 @@ fn unique(mut tail: [u8; 10]) -> [u8; 10] {
     tail
 }
 
-async fn commit(database: Database, mut jobs: mpsc::Receiver<Job>) {
+async fn commit(mut database: Database, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::new();
     while jobs.recv_many(&mut batch, 512).await > 0 {
         database.insert(&batch).await.expect("inserted");
@@ -101,6 +112,15 @@ impl Database {
             sqlx::query(table).execute(&pool).await.expect("a table");
             return Self::Postgres(pool);
         }
+        if let Some(path) = url.strip_prefix(DIRECT) {
+            let connection = rusqlite::Connection::open(path).expect("a file");
+            connection
+                .pragma_update(None, "journal_mode", "WAL")
+                .expect("a log");
+            let table = TABLE.replace("{id}", "BLOB");
+            connection.execute_batch(&table).expect("a table");
+            return Self::Direct(connection);
+        }
         let options: SqliteConnectOptions = url.parse().expect("a URL");
         let options = options
             .create_if_missing(true)
@@ -112,8 +132,24 @@ impl Database {
         Self::Sqlite(pool)
     }
 
-    async fn insert(&self, batch: &[Job]) -> Result<(), sqlx::Error> {
+    async fn insert(&mut self, batch: &[Job]) -> Result<(), sqlx::Error> {
         match self {
+            Self::Direct(connection) => {
+                let transaction = connection.transaction().expect("a transaction");
+                let mut statement = transaction
+                    .prepare_cached("INSERT INTO floor VALUES (?, ?, ?, ?)")
+                    .expect("a statement");
+                for (id, event, _) in batch {
+                    let (source, severity) = (event.source().as_str(), event.severity().as_str());
+                    let id = id.as_uuid();
+                    statement
+                        .execute((id.as_bytes(), source, severity, event.body()))
+                        .expect("a row");
+                }
+                drop(statement);
+                transaction.commit().expect("a commit");
+                Ok(())
+            }
             Self::Sqlite(pool) => {
                 let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
                 for batch in batch.chunks(MANY) {
@@ -142,7 +178,7 @@ impl Database {
                     .bind(text(|event| event.source().as_str()))
                     .bind(text(|event| event.severity().as_str()))
                     .bind(text(Event::body))
-                    .execute(pool)
+                    .execute(&*pool)
                     .await
                     .map(drop)
             }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::floor::DIRECT;
 use super::load::Load;
 use super::stand_in::StandIn;
 use super::subject::{GUARD, Subject};
@@ -50,6 +51,16 @@ impl Plan {
         let place = Place::make(postgres).await;
         let floor = Subject::floor(&place.url);
         let mut contenders = vec![Contender::new("floor".to_owned(), floor, place)];
+        if !postgres {
+            let place = Place::make(postgres).await;
+            let path = place.url.strip_prefix("sqlite://").expect("a file");
+            let floor = Subject::floor(&format!("{DIRECT}{path}"));
+            contenders.push(Contender::new(
+                "floor, written as the server writes".to_owned(),
+                floor,
+                place,
+            ));
+        }
         let own = std::iter::once(("guard".to_owned(), Path::new(GUARD)));
         let others = others
             .iter()

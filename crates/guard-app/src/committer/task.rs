@@ -81,7 +81,7 @@ impl Task {
                 Ok(outcomes) => outcomes,
                 Err(error) => {
                     for reply in replies {
-                        let _ = reply.send(Err(error.clone()));
+                        let _ = reply.send((Err(error.clone()), None));
                     }
                     return;
                 }
@@ -96,10 +96,11 @@ impl Task {
                     if let CommitOutcome::Recorded(receipt) = &outcome {
                         self.follow_up(&intake, receipt);
                     }
-                    let _ = reply.send(match outcome {
+                    let outcome = match outcome {
                         CommitOutcome::Lost => Err(CommitError::Unavailable),
                         outcome => Ok(outcome),
-                    });
+                    };
+                    let _ = reply.send((outcome, Some(intake)));
                 }
             }
             (intakes, replies) = outdated;
@@ -108,7 +109,7 @@ impl Task {
             }
         }
         for reply in replies {
-            let _ = reply.send(Err(CommitError::Unavailable));
+            let _ = reply.send((Err(CommitError::Unavailable), None));
         }
     }
 
