@@ -143,11 +143,7 @@ pub async fn serve<S>(
 /// own clock, whichever it is.
 fn protocols() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .header_read_timeout(None)
-        .keep_alive(true)
-        .writev(false);
+    builder.http1().header_read_timeout(None).keep_alive(true);
     // How many streams may be reset is bounded by what hyper does by itself.
     builder
         .http2()

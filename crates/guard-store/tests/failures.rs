@@ -249,7 +249,7 @@ async fn the_chain_holds_over_commits_that_broke_off() {
 #[tokio::test]
 async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {
     let fixture = fixture().await;
-    for host in ["a", "b"] {
+    for host in ["a", "b", "c", "d"] {
         fixture
             .world
             .record(
@@ -260,7 +260,11 @@ async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {
             .await;
     }
     fixture
-        .execute("UPDATE rule_executions SET playbook = 'NOT A SLUG' WHERE params LIKE '%\"a\"%'")
+        .execute(
+            r#"UPDATE rule_executions SET playbook = 'NOT A SLUG' WHERE params LIKE '%"a"%';
+               UPDATE rule_executions SET params = CAST(x'ff' AS TEXT) WHERE params LIKE '%"c"%';
+               UPDATE events SET body = CAST(x'ff' AS TEXT) WHERE body LIKE '%"d"%'"#,
+        )
         .await;
     let claimed = fixture.world.claim(10, &[]).await;
     assert_eq!(claimed.len(), 1);
@@ -269,7 +273,7 @@ async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {
         fixture
             .count("SELECT count(*) FROM rule_executions WHERE state = 'dead'")
             .await,
-        1
+        3
     );
 }
 
@@ -491,13 +495,16 @@ async fn an_escalation_is_not_there_without_its_notifications() {
 async fn a_damaged_notification_is_set_aside_and_holds_nobody_up() {
     let fixture = fixture().await;
     fixture.world.publish(PAGES).await;
-    for _ in 0..4 {
+    for _ in 0..5 {
         fixture.world.record("user_offboarding", "low", "{}").await;
         fixture.world.clock.advance(TimeDelta::milliseconds(1));
     }
     let nth = "(SELECT escalation_id FROM escalations ORDER BY escalation_id LIMIT 1 OFFSET";
     for damage in [
         format!("UPDATE notifications SET channel_type = 'pigeon' WHERE escalation_id = {nth} 0)"),
+        format!(
+            "UPDATE notifications SET channel_type = CAST(x'ff' AS TEXT) WHERE escalation_id = {nth} 2)"
+        ),
         format!("DELETE FROM escalations WHERE escalation_id = {nth} 1)"),
     ] {
         sqlx::query(sqlx::AssertSqlSafe(damage))
@@ -515,12 +522,12 @@ async fn a_damaged_notification_is_set_aside_and_holds_nobody_up() {
         repeat_after: TimeDelta::zero(),
     };
     let mut claimed = 0;
-    for _ in 0..6 {
+    for _ in 0..8 {
         let store = &fixture.world.store;
         let round = store.claim_notification(&request, 10).await.unwrap();
         claimed += usize::from(round.claimed.is_some());
     }
     assert_eq!(claimed, 2);
     let dead = "SELECT count(*) FROM notifications WHERE state = 'dead'";
-    assert_eq!(fixture.count(dead).await, 2);
+    assert_eq!(fixture.count(dead).await, 3);
 }

@@ -49,23 +49,47 @@ const ARROWS: &[(&str, &[&str])] = &[
 const NEVER: &[(&str, &[&str])] = &[
     (
         "guard-domain",
-        &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
+        &[
+            "tokio",
+            "async-trait",
+            "sqlx",
+            "rusqlite",
+            "axum",
+            "reqwest",
+        ],
     ),
     (
         "guard-policy",
-        &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
+        &[
+            "tokio",
+            "async-trait",
+            "sqlx",
+            "rusqlite",
+            "axum",
+            "reqwest",
+        ],
     ),
     (
         "guard-audit",
-        &["tokio", "async-trait", "sqlx", "axum", "reqwest"],
+        &[
+            "tokio",
+            "async-trait",
+            "sqlx",
+            "rusqlite",
+            "axum",
+            "reqwest",
+        ],
     ),
-    ("guard-app", &["sqlx", "axum", "reqwest", "redis"]),
+    (
+        "guard-app",
+        &["sqlx", "rusqlite", "axum", "reqwest", "redis"],
+    ),
     ("guard-store", &["axum", "reqwest"]),
-    ("guard-n8n", &["sqlx", "axum"]),
-    ("guard-notify", &["sqlx", "axum"]),
-    ("guard-identity", &["sqlx", "axum"]),
-    ("guard-redis", &["sqlx", "axum", "reqwest"]),
-    ("guard-http", &["sqlx", "reqwest", "redis"]),
+    ("guard-n8n", &["sqlx", "rusqlite", "axum"]),
+    ("guard-notify", &["sqlx", "rusqlite", "axum"]),
+    ("guard-identity", &["sqlx", "rusqlite", "axum"]),
+    ("guard-redis", &["sqlx", "rusqlite", "axum", "reqwest"]),
+    ("guard-http", &["sqlx", "rusqlite", "reqwest", "redis"]),
 ];
 
 /// Every arrow that is not drawn, and every crate that has none.

@@ -86,18 +86,13 @@ impl<'s> Query<'s> {
 
     /// Binds the next parameter.
     pub(crate) fn bind<'q, T: Value<'q>>(mut self, value: T) -> Self {
-        self.push(value);
-        self
-    }
-
-    /// Binds the next parameter in place.
-    pub(super) fn push<'q, T: Value<'q>>(&mut self, value: T) {
         let added = match &mut self.target {
             Target::Writer(_, parameters) => owned(&value).map(|value| parameters.push(value)),
             Target::Sqlite(_, arguments) => arguments.add(value),
             Target::Postgres(_, arguments) => arguments.add(value),
         };
         self.note(added);
+        self
     }
 
     /// Binds the next parameter of a statement of PostgreSQL that takes arrays.

@@ -8,7 +8,7 @@ mod statement;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guard_app::ports::StorageError;
 use rusqlite::types::Value;
@@ -26,6 +26,8 @@ pub(crate) use statement::SqliteRow;
 
 /// How long the log is before the writer itself copies it into the file, in pages of 4 KiB.
 const LONG_LOG: u32 = 4000;
+/// From when on a step is slow.
+const SLOW: Duration = Duration::from_secs(1);
 /// Statements that the connection keeps prepared.
 const STATEMENTS: usize = 128;
 
@@ -183,8 +185,17 @@ impl Drop for SqliteSession {
 
 /// Does what takes its time, waiting for the disk or for a lock, while the runtime's other tasks go to other threads.
 fn in_place<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+    let begun = Instant::now();
+    let done = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
+    };
+    let took = begun.elapsed();
+    if took > SLOW {
+        tracing::warn!(
+            ?took,
+            "the disk, or a lock of somebody else, kept the database"
+        );
     }
+    done
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::database::{Insert, Row, Session, Sql, insert};
 use crate::error::unavailable;
 use crate::execution::{execution, read_row};
-use crate::row::{Columns, micros, moment};
+use crate::row::{Columns, micros};
 use crate::store::Store;
 
 /// The playbooks with something due, but of those that the second parameter names: from each name to the next. It does not
@@ -220,12 +220,13 @@ async fn take(
     let columns = Columns::new(&row, "rule_executions", "execution_id");
     let execution = execution(&row)?;
     let event = transaction
-        .query("SELECT body, received_at FROM events WHERE tenant = $1 AND event_id = $2")
+        .query("SELECT event_id, body, received_at FROM events WHERE tenant = $1 AND event_id = $2")
         .bind(tenant.as_str())
         .bind(execution.event_id.as_uuid())
         .fetch_optional()
         .await?
         .ok_or_else(|| columns.wrong("event_id", "its event is gone".to_owned()))?;
+    let event = Columns::new(&event, "events", "event_id");
     let undoes = match execution.rollback_of {
         Some(undone) => Some(undoes(transaction, &tenant, undone).await?),
         None => None,
@@ -235,7 +236,7 @@ async fn take(
         params: columns.get("params")?,
         undoes,
         event: event.get("body")?,
-        received_at: moment(event.get("received_at")?),
+        received_at: event.moment("received_at")?,
         traceparent: columns.get("traceparent")?,
         unregistered_since: columns.optional_moment("unregistered_since")?,
         tenant,

@@ -53,13 +53,27 @@ pub(super) fn fetch_all(
     let mut rows = query(&mut statement, parameters)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let values = (0..columns.len()).map(|place| row.get(place));
+        let values = (0..columns.len()).map(|place| row.get_ref(place).map(owned));
         found.push(SqliteRow {
             columns: columns.clone(),
             values: values.collect::<Result<_>>()?,
         });
     }
     Ok(found)
+}
+
+/// A value by itself. A text that is damaged is none: whoever reads its column is told so, and nobody who reads another one of its row.
+fn owned(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Text(text) => match std::str::from_utf8(text) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Blob(text.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
 }
 
 /// Runs a statement once for each row of parameters.
@@ -69,6 +83,10 @@ pub(super) fn insert<const N: usize>(
     rows: &[[Cell<'_>; N]],
 ) -> Result<()> {
     let mut statement = connection.prepare_cached(statement)?;
+    let expected = statement.parameter_count();
+    if expected != N {
+        return Err(rusqlite::Error::InvalidParameterCount(N, expected));
+    }
     let mut above: Option<&[Cell<'_>; N]> = None;
     for row in rows {
         for (place, cell) in row.iter().enumerate() {
