@@ -1,6 +1,5 @@
 //! Starting and stopping.
 
-use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,19 +35,13 @@ pub fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
         );
     }
     // Connections have threads of their own. In a flood a thousand of them are ready at a time, and a commit or a delivery would
-    // wait for all of them at each of its steps. Nor do they take the last core, of which two threads of theirs would only
-    // keep each other from what the rest has to do for them.
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let (connections, engine) = (
-        runtime("http", (cores - 1).max(1))?,
-        runtime("engine", cores)?,
-    );
+    // wait for all of them at each of its steps.
+    let (connections, engine) = (runtime("http")?, runtime("engine")?);
     engine.block_on(run(settings, connections.handle()))
 }
 
-fn runtime(name: &str, threads: usize) -> std::io::Result<Runtime> {
+fn runtime(name: &str) -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
         .thread_name(name)
         .enable_all()
         .build()
