@@ -61,7 +61,7 @@ impl Default for CommitterSettings {
     }
 }
 
-/// What became of an intake, and the intake itself where that is known: memory costs least to give back where it was taken.
+/// What became of an intake, and the intake itself unless its commit failed: memory costs least to give back where it was taken.
 type Done = (Result<CommitOutcome, CommitError>, Option<Intake>);
 type Reply = oneshot::Sender<Done>;
 

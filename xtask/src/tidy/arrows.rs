@@ -45,41 +45,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
+/// What connects to the outside: a crate that only computes knows none of it.
+const OUTSIDE: &[&str] = &[
+    "tokio",
+    "async-trait",
+    "sqlx",
+    "rusqlite",
+    "axum",
+    "reqwest",
+];
+
 /// What each crate must never know.
 const NEVER: &[(&str, &[&str])] = &[
-    (
-        "guard-domain",
-        &[
-            "tokio",
-            "async-trait",
-            "sqlx",
-            "rusqlite",
-            "axum",
-            "reqwest",
-        ],
-    ),
-    (
-        "guard-policy",
-        &[
-            "tokio",
-            "async-trait",
-            "sqlx",
-            "rusqlite",
-            "axum",
-            "reqwest",
-        ],
-    ),
-    (
-        "guard-audit",
-        &[
-            "tokio",
-            "async-trait",
-            "sqlx",
-            "rusqlite",
-            "axum",
-            "reqwest",
-        ],
-    ),
+    ("guard-domain", OUTSIDE),
+    ("guard-policy", OUTSIDE),
+    ("guard-audit", OUTSIDE),
     (
         "guard-app",
         &["sqlx", "rusqlite", "axum", "reqwest", "redis"],

@@ -18,7 +18,7 @@ type Job = (EventId, Event, oneshot::Sender<()>);
 
 const TABLE: &str = "CREATE TABLE floor (event_id {id} PRIMARY KEY, source TEXT NOT NULL, severity TEXT NOT NULL, body TEXT NOT NULL)";
 
-/// How many rows one statement of SQLite takes at most, as in the server.
+/// How many rows one statement of SQLite takes at most: through sqlx each statement goes to another thread and back.
 const MANY: usize = 64;
 
 /// The statement of SQLite for a number of rows.
@@ -40,7 +40,7 @@ enum Database {
     Postgres(PgPool),
 }
 
-/// What the URL of an SQLite file begins with that is written on the committer's own thread, a row by a row, as the server writes.
+/// What the URL of an SQLite file begins with that is written on the committer's own thread, row by row, as the server writes.
 pub(crate) const DIRECT: &str = "direct:";
 
 /// Serves until it is killed.

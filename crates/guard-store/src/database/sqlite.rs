@@ -194,7 +194,7 @@ fn in_place<T>(work: impl FnOnce() -> T) -> T {
     if took > SLOW {
         tracing::warn!(
             ?took,
-            "the disk, or a lock of somebody else, kept the database"
+            "SQLite waited: see whether the disk is slow, or another program has the file of the database open"
         );
     }
     done
