@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta, Utc};
+use guard_audit::{hex, parse_hash, sha256};
 use guard_domain::{ExecutionId, TenantId};
-use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::ports::{Controls, Random, StorageError};
@@ -47,7 +47,7 @@ impl CallbackTokens {
         controls: Arc<dyn Controls>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let secret = secret.map(|secret| Sha256::digest(secret.expose_secret()).into());
+        let secret = secret.map(|secret| sha256(secret.expose_secret()));
         Self {
             secret,
             controls,
@@ -68,8 +68,8 @@ impl CallbackTokens {
     ) -> Result<SecretString, StorageError> {
         let expiry = (deadline + GRACE).timestamp();
         let key = self.key(tenant).await?;
-        let mac = mac(&key, tenant, id, expiry).finalize().into_bytes();
-        let signature: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = hmac::sign(&mac_key(&key), &signed(tenant, id, expiry));
+        let signature = hex(signature.as_ref());
         Ok(format!("{PREFIX}_{expiry}_{tenant}_{signature}").into())
     }
 
@@ -88,7 +88,7 @@ impl CallbackTokens {
         let (prefix, expiry, tenant, signature) = (next()?, next()?, next()?, next()?);
         let expiry: i64 = expiry.parse().map_err(|_| CallbackTokenError::Refused)?;
         let tenant = TenantId::parse(tenant).map_err(|_| CallbackTokenError::Refused)?;
-        let signature = decode_hex(signature).ok_or(CallbackTokenError::Refused)?;
+        let signature = parse_hash(signature).ok_or(CallbackTokenError::Refused)?;
         if prefix != PREFIX || now.timestamp() >= expiry {
             return Err(CallbackTokenError::Refused);
         }
@@ -97,9 +97,8 @@ impl CallbackTokens {
             .known_key(&tenant)
             .await?
             .ok_or(CallbackTokenError::Refused)?;
-        let mac = mac(&key, &tenant, id, expiry);
         // The comparison takes the same time whatever differs.
-        mac.verify_slice(&signature)
+        hmac::verify(&mac_key(&key), &signed(&tenant, id, expiry), &signature)
             .map_err(|_| CallbackTokenError::Refused)?;
         Ok(tenant)
     }
@@ -149,25 +148,11 @@ impl CallbackTokens {
     }
 }
 
-fn mac(key: &[u8; 32], tenant: &TenantId, id: ExecutionId, expiry: i64) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
-    mac.update(format!("neural-guard callback\n{tenant}\n{id}\n{expiry}").as_bytes());
-    mac
+fn mac_key(key: &[u8; 32]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, key)
 }
 
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    let nibbles: Vec<u8> = text
-        .chars()
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let pairs = nibbles.chunks_exact(2);
-    pairs.remainder().is_empty().then_some(())?;
-    nibbles
-        .chunks_exact(2)
-        .map(|pair| match pair {
-            [high, low] => Some(high << 4 | low),
-            _ => None,
-        })
-        .collect()
+/// What a token's signature covers.
+fn signed(tenant: &TenantId, id: ExecutionId, expiry: i64) -> Vec<u8> {
+    format!("neural-guard callback\n{tenant}\n{id}\n{expiry}").into_bytes()
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use guard_audit::sha256;
 use guard_domain::{DecisionKind, Event, EventError, EventId, EventTypes, ExecutionState};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -277,7 +277,7 @@ impl IntakeService {
             tenant: principal.tenant.clone(),
             event_id: EventId::new(received_at, random_tail(self.random.as_ref())),
             received_at,
-            body_sha256: Sha256::digest(event.body()).into(),
+            body_sha256: sha256(event.body()),
             event: Arc::new(event),
             key,
             rules,
@@ -323,6 +323,6 @@ fn key_of(
     }
     Ok(Some(IdempotencyKey {
         key,
-        body_sha256: Sha256::digest(body).into(),
+        body_sha256: sha256(body),
     }))
 }

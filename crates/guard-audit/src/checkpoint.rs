@@ -3,10 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::hash::Hash;
+use crate::hash::{Hash, sha256, sha256_of};
 use crate::key::{PublicKey, SigningKey};
 
 /// The version of the format, which begins every checkpoint.
@@ -109,7 +108,7 @@ impl SignedCheckpoint {
     /// The hash by which the next checkpoint follows from it.
     #[must_use]
     pub fn hash(&self) -> Hash {
-        Sha256::digest(&self.body).into()
+        sha256(&self.body)
     }
 
     /// What it says.
@@ -137,11 +136,9 @@ impl SignedCheckpoint {
 /// The SHA-256 of chain (16 bytes), link (8 bytes, the highest first) and hash of each head, in the order of the chains.
 #[must_use]
 pub fn heads_digest<'a>(heads: impl IntoIterator<Item = &'a Head>) -> Hash {
-    let mut hasher = Sha256::new();
-    for head in heads {
-        hasher.update(head.chain);
-        hasher.update(head.link.to_be_bytes());
-        hasher.update(head.hash);
-    }
-    hasher.finalize().into()
+    let parts = |head: &Head| {
+        let chain = head.chain.as_bytes();
+        [&chain[..], &head.link.to_be_bytes(), &head.hash].concat()
+    };
+    sha256_of(heads.into_iter().map(parts))
 }

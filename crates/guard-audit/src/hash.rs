@@ -1,5 +1,6 @@
 //! SHA-256 hashes and their hexadecimal text.
 
+use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Deserializer, Serializer, de};
 use std::borrow::Cow;
 
@@ -8,6 +9,24 @@ pub type Hash = [u8; 32];
 
 /// The hash before the first link of a chain, and before the first checkpoint.
 pub const GENESIS: Hash = [0; 32];
+
+/// The SHA-256 of some bytes.
+#[must_use]
+pub fn sha256(bytes: impl AsRef<[u8]>) -> Hash {
+    sha256_of([bytes])
+}
+
+/// The SHA-256 of parts, one after the other.
+#[must_use]
+pub fn sha256_of(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Hash {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(part.as_ref());
+    }
+    let mut hash = GENESIS;
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
 
 /// Bytes in hexadecimal, in small letters.
 #[must_use]

@@ -3,10 +3,9 @@
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::hash::hex;
+use crate::hash::{hex, sha256};
 
 /// What is before the 32 bytes of an Ed25519 key in SPKI (RFC 8410).
 const SPKI: [u8; 12] = [
@@ -124,7 +123,7 @@ impl PublicKey {
     /// The name by which checkpoints say who signed them: the first 16 digits of its SHA-256.
     #[must_use]
     pub fn id(&self) -> String {
-        let mut id = hex(&Sha256::digest(self.0));
+        let mut id = hex(&sha256(self.0));
         id.truncate(16);
         id
     }

@@ -6,12 +6,11 @@
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 #[cfg(doc)]
 use crate::hash::GENESIS;
-use crate::hash::Hash;
+use crate::hash::{Hash, sha256, sha256_of};
 
 /// A record in canonical form. Absent values are `null`, times are microseconds since the Unix epoch.
 #[derive(Debug, Clone)]
@@ -58,7 +57,7 @@ impl CanonicalRecord<'_> {
         let mut text = Vec::with_capacity(512);
         // Nothing in it can fail to serialise.
         _ = serde_json::to_writer(&mut text, &self.fields());
-        Sha256::digest(text).into()
+        sha256(text)
     }
 
     /// The canonical form.
@@ -92,18 +91,13 @@ impl CanonicalRecord<'_> {
 /// The hash of a record in canonical form.
 #[must_use]
 pub fn record_hash(text: &RawValue) -> Hash {
-    Sha256::digest(text.get()).into()
+    sha256(text.get())
 }
 
 /// The hash of a link; [`GENESIS`] is previous to the first.
 #[must_use]
 pub fn link_hash(previous: &Hash, records: &[Hash]) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update(previous);
-    for record in records {
-        hasher.update(record);
-    }
-    hasher.finalize().into()
+    sha256_of(std::iter::once(previous).chain(records))
 }
 
 #[cfg(test)]

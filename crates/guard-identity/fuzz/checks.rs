@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,9 +21,7 @@ use guard_app::ports::{
 };
 use guard_domain::{TenantId, members};
 use guard_identity::{BearerAuthenticator, JwtKeys, JwtTerms, JwtVerifier, StaticKey};
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
 /// Keys that open nothing but this.
@@ -59,11 +58,12 @@ impl ApiKeys for Fixed {
             (1..=64).contains(&id.len()) && !id.contains(['_', '\0']),
             "{id:?}"
         );
+        let sha256 = digest::digest(&digest::SHA256, STORED_KEY.as_bytes());
         Ok((id == "00112233aabbccdd").then(|| ApiKey {
             id: id.to_owned(),
             tenant: TenantId::parse("stored").expect("a slug"),
             label: String::new(),
-            digest: KeyDigest::Sha256(Sha256::digest(STORED_KEY).into()),
+            digest: KeyDigest::Sha256(sha256.as_ref().try_into().expect("32 bytes")),
             scopes: vec![Scope::AuditRead],
             created_at: self.now(),
             expires_at: None,
@@ -198,9 +198,9 @@ fn signed(door: &Door, data: &[u8]) {
     let (header, claims) = (&data[..end], &data[end + 1..]);
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let message = format!("{}.{}", encode(header), encode(claims));
-    let mut mac = Hmac::<Sha256>::new_from_slice(JWT_SECRET.as_bytes()).expect("a key");
-    mac.update(message.as_bytes());
-    let token = format!("{message}.{}", encode(&mac.finalize().into_bytes()));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, JWT_SECRET.as_bytes());
+    let signature = hmac::sign(&key, message.as_bytes());
+    let token = format!("{message}.{}", encode(signature.as_ref()));
     let Some(principal) = door.ask(&token) else {
         return;
     };

@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use guard_app::ports::{FreshKey, KeyDigest, KeyMaker, Random};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::digest::sha256;
 use crate::hashing;
 use crate::static_key::MIN_KEY_LENGTH;
 
@@ -73,7 +73,7 @@ impl KeyMaker for RandomKeys {
         let key = format!("ng_{id}_{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
         FreshKey {
             id,
-            digest: KeyDigest::Sha256(Sha256::digest(&key).into()),
+            digest: KeyDigest::Sha256(sha256(&key)),
             key: key.into(),
         }
     }

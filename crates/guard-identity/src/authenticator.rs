@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use guard_app::ports::{ApiKeys, AuthError, Authenticator, Clock, Principal, Random};
 use guard_app::{TenantBook, TenantStanding, metric};
 use metrics::counter;
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::api_key::KEY_PREFIX;
+use crate::digest::sha256;
 use crate::failures::{Failures, neighbourhood};
 use crate::jwt::{JwtVerifier, is_jwt};
 use crate::refusal::Refusal;
@@ -77,7 +77,7 @@ impl BearerAuthenticator {
         if token.len() > MAX_TOKEN {
             return Err(Refusal::Unknown);
         }
-        let sha256: [u8; 32] = Sha256::digest(token).into();
+        let sha256 = sha256(token);
         let known = |key: &StaticKey| key.principal_of(&sha256).cloned();
         if let Some(principal) = self.static_keys.iter().find_map(known) {
             return Ok(Proven::Key(principal));

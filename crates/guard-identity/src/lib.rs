@@ -2,6 +2,7 @@
 
 mod api_key;
 mod authenticator;
+mod digest;
 mod failures;
 mod hashing;
 mod jwks;

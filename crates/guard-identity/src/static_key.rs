@@ -3,9 +3,10 @@
 use guard_app::ports::{Principal, Scope};
 use guard_domain::TenantId;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
+
+use crate::digest::sha256;
 
 /// The shortest key that is accepted, in characters.
 pub const MIN_KEY_LENGTH: usize = 16;
@@ -39,7 +40,7 @@ impl StaticKey {
             return Err(StaticKeyError { name, length });
         }
         let (tenant, subject) = (TenantId::default_tenant(), subject.to_owned());
-        let sha256 = Sha256::digest(key.expose_secret()).into();
+        let sha256 = sha256(key.expose_secret());
         Ok(Self {
             sha256,
             principal: Principal {

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{ApiKey, ApiKeys, Clock, KeyDigest, Principal, Random, StorageError};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::api_key::id_of;
+use crate::digest;
 use crate::failures::Failures;
 use crate::hashing::Hashing;
 use crate::refusal::Refusal;
@@ -36,7 +36,7 @@ struct Found {
 pub(crate) struct StoredKeys {
     stored: Arc<dyn ApiKeys>,
     clock: Arc<dyn Clock>,
-    secret: [u8; 32],
+    secret: hmac::Key,
     /// Keys that were found lately.
     found: Mutex<HashMap<Mark, Found>>,
     /// Tokens that were compared with a hash, and the hash that was theirs.
@@ -59,7 +59,7 @@ impl StoredKeys {
         Self {
             stored,
             clock,
-            secret,
+            secret: hmac::Key::new(hmac::HMAC_SHA256, &secret),
             found: Mutex::default(),
             proven: Mutex::default(),
             hashing: Hashing::default(),
@@ -85,8 +85,7 @@ impl StoredKeys {
             .ok_or(Refusal::UnknownKey)?;
         match &key.digest {
             KeyDigest::Sha256(sha256) => {
-                let sent: [u8; 32] = Sha256::digest(token).into();
-                if !bool::from(sha256.ct_eq(&sent)) {
+                if !bool::from(sha256.ct_eq(&digest::sha256(token))) {
                     return Err(Refusal::WrongSecret);
                 }
             }
@@ -146,11 +145,10 @@ impl StoredKeys {
         Some(principal(key))
     }
 
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
     fn mark(&self, token: &str) -> Mark {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("a key");
-        mac.update(token.as_bytes());
-        mac.finalize().into_bytes().into()
+        let mut mark = Mark::default();
+        mark.copy_from_slice(hmac::sign(&self.secret, token.as_bytes()).as_ref());
+        mark
     }
 
     /// Writes when keys were last used, where that was not written for a minute.

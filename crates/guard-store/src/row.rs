@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use guard_app::ports::StorageError;
-use guard_audit::hex;
-use sha2::{Digest, Sha256};
+use guard_audit::{hex, sha256};
 use uuid::Uuid;
 
 use crate::database::{Column, Row};
@@ -37,7 +36,7 @@ pub(crate) fn stored_value(value: &str) -> Cow<'_, str> {
     if value.len() <= MAX_VALUE_BYTES {
         return Cow::Borrowed(value);
     }
-    Cow::Owned(format!("sha256:{}", hex(&Sha256::digest(value))))
+    Cow::Owned(format!("sha256:{}", hex(&sha256(value))))
 }
 
 /// Reads the columns of one row; an error names table, column and key.

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use guard_app::ports::{
     Actor, LiveRules, PublishMode, Published, RuleDefinition, RuleStore, StorageError,
 };
+use guard_audit::{sha256, sha256_of};
 use guard_domain::{RuleId, TenantId};
-use sha2::{Digest, Sha256};
 use tracing::instrument;
 
 use crate::audit::{Record, Subject};
@@ -201,7 +201,7 @@ impl Store {
         rule: &RuleDefinition,
         now: i64,
     ) -> Result<i64, StorageError> {
-        let digest = Sha256::digest(&rule.definition).to_vec();
+        let digest = sha256(&rule.definition).to_vec();
         let newest = connection
             .query(
                 "SELECT version, sha256 FROM rules WHERE tenant = $1 AND rule_id = $2
@@ -272,10 +272,6 @@ async fn insert_revision(
 
 /// The digest of a whole set of rules, their order included.
 fn content_digest(rules: &[RuleDefinition]) -> Vec<u8> {
-    let mut hasher = Sha256::new();
-    for rule in rules {
-        hasher.update(rule.definition.as_bytes());
-        hasher.update(b"\n");
-    }
-    hasher.finalize().to_vec()
+    let lines = rules.iter().flat_map(|rule| [&rule.definition, "\n"]);
+    sha256_of(lines).to_vec()
 }

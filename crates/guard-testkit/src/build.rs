@@ -5,7 +5,6 @@ use guard_app::ports::{
 };
 use guard_domain::TenantId;
 use guard_policy::{RuleFile, SourceFormat};
-use sha2::{Digest, Sha256};
 
 /// A tenant of this name.
 pub fn tenant(name: &str) -> TenantId {
@@ -32,7 +31,7 @@ pub fn event_body(event_type: &str, severity: &str, context: &str) -> String {
 pub fn intake_key(key: &str, body: &str) -> IdempotencyKey {
     IdempotencyKey {
         key: key.to_owned(),
-        body_sha256: Sha256::digest(body).into(),
+        body_sha256: guard_audit::sha256(body),
     }
 }
 

@@ -31,7 +31,6 @@ use guard_app::ports::{
 };
 use guard_domain::{Event, EventId, EventTypes, PlaybookName, TenantId};
 use guard_policy::RuleSet;
-use sha2::{Digest, Sha256};
 
 use crate::{FakeClock, SeededRandom, event_body, publish_rules, tenant};
 
@@ -154,7 +153,7 @@ impl<S: Storage + 'static> World<S> {
             event_id: EventId::new(now, random_tail(self.random.as_ref())),
             received_at: now,
             evaluation: rules.evaluate(event.body()).expect("evaluated"),
-            body_sha256: Sha256::digest(event.body()).into(),
+            body_sha256: guard_audit::sha256(event.body()),
             event: Arc::new(event),
             key,
             rules,

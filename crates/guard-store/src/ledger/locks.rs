@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use guard_app::ports::{Intake, StorageError};
-use sha2::{Digest, Sha256};
+use guard_audit::sha256_of;
 
 use crate::database::{Session, Sql};
 use crate::planted_fault::{PlantedFault::NoCooldownLock, is_planted};
@@ -79,12 +79,6 @@ impl Locks {
 
 /// A hash that fits in a positive `int`.
 fn hash(parts: &[&[u8]]) -> i64 {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-        hasher.update([0]);
-    }
-    let digest: [u8; 32] = hasher.finalize().into();
-    let [a, b, c, d, ..] = digest;
+    let [a, b, c, d, ..] = sha256_of(parts.iter().flat_map(|part| [part, &[0][..]]));
     i64::from(u32::from_be_bytes([a, b, c, d]) >> 1)
 }

@@ -1,8 +1,8 @@
 //! Ordering rehearsals.
 
 use guard_app::ports::{Actor, Rehearsal, StorageError, random_tail};
+use guard_audit::sha256;
 use guard_domain::{Decision, DecisionKind, Execution, ExecutionId, TenantId};
-use sha2::{Digest, Sha256};
 
 use crate::audit::{Record, Subject};
 use crate::database::Session;
@@ -36,7 +36,7 @@ impl Store {
         };
         let received_at = micros(now);
         insert_event(&mut transaction, tenant, rehearsal, received_at).await?;
-        let digest: [u8; 32] = Sha256::digest(rehearsal.event.body()).into();
+        let digest = sha256(rehearsal.event.body());
         let record = Record {
             tenant,
             action: "decision",
