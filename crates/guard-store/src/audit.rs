@@ -42,27 +42,35 @@ pub(crate) struct Subject<'a> {
 /// The records of one transaction; they are written together, with their link.
 pub(crate) struct AuditWriter<'a> {
     now: DateTime<Utc>,
-    rows: Vec<Row<'a>>,
+    rows: Vec<RecordRow<'a>>,
 }
 
-/// A record as it is stored.
-struct Row<'a> {
+/// A record as it is stored, but for its place.
+pub(crate) struct RecordRow<'a> {
     id: Uuid,
     tenant: &'a str,
     action: &'static str,
-    actor: Cow<'a, str>,
-    request_id: Option<&'a str>,
+    pub(crate) actor: Cow<'a, str>,
+    pub(crate) request_id: Option<&'a str>,
     target: Option<String>,
     event_id: Option<Uuid>,
     event_sha256: Option<[u8; 32]>,
     decision: Option<&'static str>,
-    rule_id: Option<&'a str>,
-    rule_version: Option<u32>,
-    revision: Option<u64>,
-    execution_id: Option<Uuid>,
-    message: Cow<'a, str>,
-    shadows: Cow<'static, str>,
-    hash: [u8; 32],
+    pub(crate) rule_id: Option<&'a str>,
+    pub(crate) rule_version: Option<i64>,
+    pub(crate) revision: Option<i64>,
+    pub(crate) execution_id: Option<Uuid>,
+    pub(crate) message: Cow<'a, str>,
+    pub(crate) shadows: Cow<'static, str>,
+    pub(crate) hash: [u8; 32],
+}
+
+/// A record at its place in a link.
+pub(crate) struct PlacedRecord<'a> {
+    pub(crate) row: &'a RecordRow<'a>,
+    pub(crate) position: i64,
+    /// True if it is found between the link's ends, see [`Ends`]; nothing if it is one of them.
+    pub(crate) inside: Option<bool>,
 }
 
 static INSERT_RECORDS: Insert = insert!(
@@ -128,7 +136,8 @@ impl<'a> AuditWriter<'a> {
         } else {
             canonical.hash()
         };
-        let row = Row {
+        let revision = decision.map(|decision| decision.revision);
+        let row = RecordRow {
             id: id.as_uuid(),
             tenant: record.tenant.as_str(),
             action: record.action,
@@ -137,8 +146,10 @@ impl<'a> AuditWriter<'a> {
             event_sha256: event.map(|(_, digest)| digest),
             decision: decision.map(|decision| decision.kind.as_str()),
             rule_id: rule_id.map(RuleId::as_str),
-            rule_version: decision.and_then(|decision| decision.rule_version),
-            revision: decision.map(|decision| decision.revision),
+            rule_version: decision
+                .and_then(|decision| decision.rule_version)
+                .map(i64::from),
+            revision: revision.map(|number| i64::try_from(number).unwrap_or(i64::MAX)),
             execution_id: execution_id.map(|id| id.as_uuid()),
             hash,
             actor,
@@ -149,75 +160,58 @@ impl<'a> AuditWriter<'a> {
         self.rows.push(row);
     }
 
+    /// The records, in the order of their positions.
+    pub(crate) fn placed(&self) -> impl Iterator<Item = PlacedRecord<'_>> {
+        let ends = self.ends();
+        let rows = (0..).zip(&self.rows);
+        rows.map(move |(position, row)| PlacedRecord {
+            row,
+            position,
+            inside: (!ends.contains(&row.id)).then_some(true),
+        })
+    }
+
     /// Writes the records of a link.
     pub(crate) async fn write(
         &self,
         session: &mut Session,
         place: &Place,
     ) -> Result<(), StorageError> {
-        let ends = self.ends();
-        let rows: Vec<_> = (0_i64..)
-            .zip(&self.rows)
-            .map(|(position, row)| {
-                let [
-                    actor,
-                    request_id,
-                    event_sha256,
-                    rule_id,
-                    rule_version,
-                    revision,
-                    execution_id,
-                    message,
-                    shadows,
-                    hash,
-                ] = row.cells();
-                [
-                    place.chain.into(),
-                    place.link.into(),
-                    micros(self.now).into(),
-                    row.tenant.into(),
-                    row.id.into(),
-                    position.into(),
-                    row.action.into(),
-                    actor,
-                    request_id,
-                    Cell::Text(row.target.as_deref()),
-                    Cell::Id(row.event_id),
-                    event_sha256,
-                    Cell::Text(row.decision),
-                    rule_id,
-                    rule_version,
-                    revision,
-                    execution_id,
-                    message,
-                    shadows,
-                    hash,
-                    Cell::Flag((!ends.contains(&row.id)).then_some(true)),
-                ]
-            })
+        let written_at = micros(self.now);
+        let records = self.placed();
+        let rows: Vec<_> = records
+            .map(|record| record.cells(place, written_at))
             .collect();
         session.insert(&INSERT_RECORDS, &rows).await
     }
 }
 
-impl Row<'_> {
-    /// What a record of a decision says beside whose and of which event it is: the actor, the request, the event's digest, the
-    /// rule, its version, the revision, the execution, the message, the shadows and the record's hash.
-    fn cells(&self) -> [Cell<'_>; 10] {
-        let revision = self
-            .revision
-            .map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+impl<'a> PlacedRecord<'a> {
+    /// Its columns, in the order of [`INSERT_RECORDS`].
+    fn cells(&self, place: &Place, written_at: i64) -> [Cell<'a>; 21] {
+        let row = self.row;
         [
-            Cell::Common(&self.actor),
-            Cell::Text(self.request_id),
-            Cell::Bytes(self.event_sha256.as_ref().map(<[u8; 32]>::as_slice)),
-            Cell::Text(self.rule_id),
-            Cell::Number(self.rule_version.map(i64::from)),
-            Cell::Number(revision),
-            Cell::Id(self.execution_id),
-            Cell::Common(&self.message),
-            Cell::Common(&self.shadows),
-            self.hash.as_slice().into(),
+            place.chain.into(),
+            place.link.into(),
+            written_at.into(),
+            row.tenant.into(),
+            row.id.into(),
+            self.position.into(),
+            row.action.into(),
+            row.actor.as_ref().into(),
+            Cell::Text(row.request_id),
+            Cell::Text(row.target.as_deref()),
+            Cell::Id(row.event_id),
+            Cell::Bytes(row.event_sha256.as_ref().map(<[u8; 32]>::as_slice)),
+            Cell::Text(row.decision),
+            Cell::Text(row.rule_id),
+            Cell::Number(row.rule_version),
+            Cell::Number(row.revision),
+            Cell::Id(row.execution_id),
+            row.message.as_ref().into(),
+            row.shadows.as_ref().into(),
+            row.hash.as_slice().into(),
+            Cell::Flag(self.inside),
         ]
     }
 }
@@ -262,11 +256,6 @@ impl AuditWriter<'_> {
             created_at: micros(self.now),
             place,
         }
-    }
-
-    /// The cells of each record of a decision; see [`Row::cells`].
-    pub(crate) fn decisions(&self) -> impl Iterator<Item = [Cell<'_>; 10]> {
-        self.rows.iter().map(Row::cells)
     }
 }
 

@@ -198,7 +198,7 @@ impl Store {
         let locks = Locks::of(intakes);
         let mut known = Known::assume(assumed);
         if locks.is_empty() {
-            let mut batch = Batch::new(self, terms, self.clock.now());
+            let mut batch = Batch::new(self, terms, self.clock.now(), intakes.len());
             let outcomes = known.decide_all(intakes, &mut batch);
             let session = if batch.has_no_effects() && !is_planted(AnswerBeforeCommit) {
                 self.database.begin_single().await?
@@ -215,7 +215,7 @@ impl Store {
         // Who waited for a lock decides by the time after it.
         let now = self.clock.now();
         known.read(&mut session, intakes, now).await?;
-        let mut batch = Batch::new(self, terms, now);
+        let mut batch = Batch::new(self, terms, now, intakes.len());
         let outcomes = known.decide_all(intakes, &mut batch);
         self.write(session, chain, &batch, assumed, outcomes).await
     }

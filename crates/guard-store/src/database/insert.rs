@@ -13,8 +13,6 @@ pub(crate) enum Cell<'a> {
     Id(Option<Uuid>),
     Bytes(Option<&'a [u8]>),
     Flag(Option<bool>),
-    /// A text that no row lacks and most rows share, see [`Query::bind_compactly`].
-    Common(&'a str),
 }
 
 impl<'a> From<&'a str> for Cell<'a> {
@@ -88,17 +86,7 @@ impl Session {
 impl Query<'_> {
     /// Binds an array for each column of some rows, which PostgreSQL makes rows of again. It takes what a shorter array lacks for NULL:
     /// hence none for a column without values, which most events leave some of.
-    pub(crate) fn bind_columns<const N: usize>(self, rows: &[[Cell<'_>; N]]) -> Self {
-        self.bind_all_columns(rows, false)
-    }
-
-    /// As [`Query::bind_columns`], but a column of [`Cell::Common`] is one text if all rows have the same: the statement takes the first
-    /// text for every row that the array is too short for.
-    pub(crate) fn bind_compactly<const N: usize>(self, rows: &[[Cell<'_>; N]]) -> Self {
-        self.bind_all_columns(rows, true)
-    }
-
-    fn bind_all_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]], compact: bool) -> Self {
+    pub(crate) fn bind_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
         /// One column of all rows.
         macro_rules! column {
             ($place:expr, $kind:ident) => {{
@@ -121,22 +109,8 @@ impl Query<'_> {
                 Cell::Id(_) => self.bind_array(column!(place, Id)),
                 Cell::Bytes(_) => self.bind_array(column!(place, Bytes)),
                 Cell::Flag(_) => self.bind_array(column!(place, Flag)),
-                Cell::Common(_) => self.bind_array(common(rows, place, compact)),
             };
         }
         self
     }
-}
-
-/// A column of [`Cell::Common`], perhaps as one text if it is that of all rows.
-fn common<'a, const N: usize>(rows: &[[Cell<'a>; N]], place: usize, compact: bool) -> Vec<&'a str> {
-    let text = |row: &[Cell<'a>; N]| match row.get(place) {
-        Some(Cell::Common(text)) => *text,
-        _ => "",
-    };
-    let mut values: Vec<_> = rows.iter().map(text).collect();
-    if compact && values.iter().all(|value| values.first() == Some(value)) {
-        values.truncate(1);
-    }
-    values
 }

@@ -34,6 +34,20 @@ impl Assumed {
             .collect();
         serde_json::to_string(&rows).unwrap_or_else(|_| "[]".to_owned())
     }
+
+    /// Each tenant, and its row of `control` as one text: the tenant, the live revision and the pauses as they are stored, with spaces
+    /// between.
+    pub(super) fn standings(&self) -> impl Iterator<Item = (&str, String)> {
+        self.tenants().map(|(tenant, control)| {
+            let Control {
+                live_revision,
+                stored_pauses,
+                ..
+            } = control;
+            let standing = format!("{tenant} {live_revision} {stored_pauses}");
+            (tenant.as_str(), standing)
+        })
+    }
 }
 
 impl Store {

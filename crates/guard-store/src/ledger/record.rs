@@ -1,5 +1,6 @@
 //! What a batch of decisions comes to.
 
+mod recorded_event;
 mod trail;
 mod write;
 
@@ -31,12 +32,17 @@ struct Entry<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) const fn new(store: &'a Store, terms: &'a CommitTerms, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(
+        store: &'a Store,
+        terms: &'a CommitTerms,
+        now: DateTime<Utc>,
+        intakes: usize,
+    ) -> Self {
         Self {
             store,
             terms,
             now,
-            entries: Vec::new(),
+            entries: Vec::with_capacity(intakes),
         }
     }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use guard_app::ports::{
     Actor, CommitOutcome, Controls, IdempotencyKey, Intake, Leases, Ledger, Outbox, PauseScope,
-    StartOutcome,
+    PublishMode, StartOutcome,
 };
 use guard_domain::{DecisionKind, TenantId};
 use guard_store::{PostgresAddress, Store};
 use guard_testkit::contract::{World, recorded};
-use guard_testkit::{SeededRandom, TestDatabase, event_body, intake_key};
+use guard_testkit::{SeededRandom, TestDatabase, event_body, intake_key, publish_rules, tenant};
 
 use super::{instances, instances_at};
 
@@ -240,4 +240,35 @@ async fn instances_that_begin_at_once_share_what_there_is_one_of() {
         .await
         .unwrap();
     assert_eq!(pauses.len(), 3, "no pause overwrote another");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_instance_published_for_one_tenant_is_not_taken_for_that_of_another() {
+    let database = TestDatabase::create().await;
+    let [here, there] = instances::<2>(&database).await;
+    let rules = |action: &str| format!("rules: [{{ id: one, event_type: '*', action: {action} }}]");
+    let [behind, ahead] = ["behind", "ahead"].map(tenant);
+    let publish = async |tenant: &TenantId, action: &str| {
+        let store = there.store.as_ref();
+        publish_rules(store, tenant, &rules(action), PublishMode::Differs).await;
+    };
+    publish(&behind, "ignore").await;
+    publish(&ahead, "ignore").await;
+    publish(&ahead, "{ escalate: { to: default, message: m } }").await;
+    let body = event_body("backup_failed", "high", "{}");
+    let mut intakes = Vec::new();
+    for tenant in [&behind, &ahead, &behind, &ahead] {
+        intakes.push(here.intake_of(tenant, &body, None).await);
+    }
+    for outcome in here.commit(&intakes[..2]).await {
+        recorded(&outcome);
+    }
+    // Now both have the same revision and the same pauses.
+    publish(&behind, "{ escalate: { to: default, message: m } }").await;
+    let outcomes = here.commit(&intakes[2..]).await;
+    assert!(
+        matches!(outcomes[0], CommitOutcome::Outdated),
+        "{outcomes:?}"
+    );
+    recorded(&outcomes[1]);
 }

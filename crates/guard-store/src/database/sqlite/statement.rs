@@ -121,7 +121,7 @@ fn query<'s>(statement: &'s mut CachedStatement<'_>, parameters: &[Value]) -> Re
 impl ToSql for Cell<'_> {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
         let value = match self {
-            Cell::Text(Some(text)) | Cell::Common(text) => ValueRef::Text(text.as_bytes()),
+            Cell::Text(Some(text)) => ValueRef::Text(text.as_bytes()),
             Cell::Number(Some(number)) => ValueRef::Integer(*number),
             Cell::Id(Some(id)) => ValueRef::Blob(id.as_bytes()),
             Cell::Bytes(Some(bytes)) => ValueRef::Blob(bytes),

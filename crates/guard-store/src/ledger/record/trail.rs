@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use guard_app::ports::StorageError;
 
+use super::recorded_event::RecordedEvent;
 use super::{Batch, Entry};
 use crate::audit::{AuditWriter, Head, Link, Place};
 use crate::database::{Cell, Insert, Session, insert};
@@ -12,27 +13,13 @@ use crate::planted_fault::{PlantedFault::Unguarded, is_planted};
 use crate::row::micros;
 use crate::spans::{INSERT_SPANS, Sighting};
 
-/// That something of what is assumed, see [`Assumed::to_json`], does not hold any more.
-macro_rules! outdated {
-    ($assumed:literal) => {
-        concat!(
-            "EXISTS (
-                 SELECT 1 FROM ",
-            $assumed,
-            " a LEFT JOIN control c ON c.tenant = a.value ->> 0
-                 WHERE coalesce(c.live_revision, 0) <> CAST(a.value ->> 1 AS BIGINT)
-                     OR coalesce(c.pauses, '[]') <> a.value ->> 2)"
-        )
-    };
-}
-
-/// The link of SQLite, unless something is outdated.
+/// The link of SQLite, unless something of what is assumed, see [`Assumed::to_json`], does not hold any more.
 macro_rules! sqlite_link {
     () => {
-        concat!(
-            "SELECT $1, $2, $3, $4, $5, $6 WHERE NOT ",
-            outdated!("json_each($7)")
-        )
+        "SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS (
+             SELECT 1 FROM json_each($7) a LEFT JOIN control c ON c.tenant = a.value ->> 0
+             WHERE coalesce(c.live_revision, 0) <> CAST(a.value ->> 1 AS BIGINT)
+                 OR coalesce(c.pauses, '[]') <> a.value ->> 2)"
     };
 }
 
@@ -48,46 +35,37 @@ static INSERT_EVENTS: Insert = insert!(
     ""
 );
 
-/// Everything in one statement, which writes nothing if there is no link.
+/// Everything in one statement of PostgreSQL, which writes nothing if there is no link.
 macro_rules! insert_record {
     ($link:expr, $spans:literal) => {
         concat!(
-    "WITH link AS (",
-    $link,
-    "
-     ), ", $spans, "record AS MATERIALIZED (
-         SELECT coalesce(tenant, ($8::text[])[1]) AS tenant, event_id, received_at, coalesce(event_type, ($11::text[])[1]) AS event_type,
-             coalesce(severity, ($12::text[])[1]) AS severity, coalesce(source, ($13::text[])[1]) AS source, occurred_at,
-             coalesce(decision, ($15::text[])[1]) AS decision, body, coalesce(actor, ($17::text[])[1]) AS actor, request_id,
-             event_sha256, rule_id, rule_version, revision, execution_id, coalesce(message, ($24::text[])[1]) AS message,
-             coalesce(shadows, ($25::text[])[1]) AS shadows, hash, place
-         FROM UNNEST($8::text[], $9::uuid[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[],
-             $15::text[], $16::text[], $17::text[], $18::text[], $19::bytea[], $20::text[], $21::bigint[], $22::bigint[],
-             $23::uuid[], $24::text[], $25::text[], $26::bytea[])
-         WITH ORDINALITY AS record (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body,
-             actor, request_id, event_sha256, rule_id, rule_version, revision, execution_id, message, shadows, hash, place)
-     ), event AS (
+            "WITH link AS (",
+            $link,
+            "
+     ), ",
+            $spans,
+            "event AS (
          INSERT INTO events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)
          SELECT r.tenant, r.event_id, r.received_at, r.event_type, r.severity, r.source, r.occurred_at, r.decision, r.body
-         FROM link, record r
+         FROM link, UNNEST($9::recorded_event[]) r
      )
      INSERT INTO audit_log (chain, link, executed_at, tenant, audit_id, position, action, actor, request_id, event_id,
          event_sha256, decision, rule_id, rule_version, revision, execution_id, message, shadows, hash, inside)
-     SELECT l.chain, l.link, l.created_at, r.tenant, r.event_id, r.place - 1, 'decision', r.actor, r.request_id, r.event_id,
+     SELECT l.chain, l.link, l.created_at, r.tenant, r.event_id, r.position, 'decision', r.actor, r.request_id, r.event_id,
          r.event_sha256, r.decision, r.rule_id, r.rule_version, r.revision, r.execution_id, r.message, r.shadows, r.hash,
-         nullif(r.event_id <> ALL ($27), false)
-     FROM link l, record r"
+         r.inside
+     FROM link l, UNNEST($9::recorded_event[]) r"
         )
     };
 }
 
-/// The link of PostgreSQL, unless something is outdated.
+/// The link of PostgreSQL, unless a tenant's row says something else than what is assumed, see [`Assumed::standings`]. A row that is
+/// there stays there.
 macro_rules! shared_link {
     () => {
-        concat!(
-            "SELECT $1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at WHERE NOT ",
-            outdated!("jsonb_array_elements($7::jsonb)")
-        )
+        "SELECT $1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at WHERE NOT EXISTS (
+             SELECT 1 FROM control c
+             WHERE c.tenant = ANY ($7) AND c.tenant || ' ' || c.live_revision || ' ' || c.pauses <> ALL ($8))"
     };
 }
 
@@ -101,7 +79,7 @@ macro_rules! insert_records {
                 "span AS (
          INSERT INTO event_spans (tenant, term, value, span, writer)
          SELECT s.tenant, s.term, s.value, s.span, l.chain
-         FROM link l, UNNEST($28::text[], $29::text[], $30::text[], $31::bigint[]) AS s (tenant, term, value, span)
+         FROM link l, UNNEST($10::text[], $11::text[], $12::text[], $13::bigint[]) AS s (tenant, term, value, span)
          ON CONFLICT DO NOTHING
      ), "
             ),
@@ -148,9 +126,10 @@ impl Batch<'_> {
         let rows: Vec<_> = self
             .entries
             .iter()
-            .zip(records.decisions())
-            .map(|(entry, decided)| joined::<9, 10, 19>(event_cells(entry), decided))
+            .zip(records.placed())
+            .map(|(entry, record)| RecordedEvent::new(entry, &record))
             .collect();
+        let (tenants, standings): (Vec<_>, Vec<_>) = assumed.standings().unzip();
         let [without_spans, with_spans] = if is_planted(Unguarded) {
             INSERT_WITHOUT_LINK
         } else {
@@ -163,9 +142,9 @@ impl Batch<'_> {
         };
         let spans: Vec<_> = spans.iter().map(Sighting::cells).collect();
         let query = link.bind(session.query(statement));
-        let query = query.bind(assumed.to_json()).bind_compactly(&rows);
-        let query = query.bind_array(records.ends());
-        Ok(query.bind_columns(&spans).execute().await? > 0)
+        let query = query.bind_array(tenants).bind_array(standings);
+        let query = query.bind_array(rows).bind_columns(&spans);
+        Ok(query.execute().await? > 0)
     }
 
     async fn write_in_turn(
@@ -196,28 +175,18 @@ impl Batch<'_> {
     }
 }
 
-/// The cells of a row of which two parts are known.
-fn joined<'a, const A: usize, const B: usize, const ALL: usize>(
-    first: [Cell<'a>; A],
-    rest: [Cell<'a>; B],
-) -> [Cell<'a>; ALL] {
-    const { assert!(A + B == ALL) };
-    let mut cells = first.into_iter().chain(rest);
-    std::array::from_fn(|_| cells.next().unwrap_or(Cell::Number(None)))
-}
-
 /// An event as it is stored: tenant, id, when it was received, type, severity, source, when it occurred, decision, body.
 fn event_cells<'a>(entry: &'a Entry<'_>) -> [Cell<'a>; 9] {
     let (intake, event) = (entry.intake, &entry.intake.event);
     [
-        Cell::Common(intake.tenant.as_str()),
+        intake.tenant.as_str().into(),
         intake.event_id.as_uuid().into(),
         micros(intake.received_at).into(),
-        Cell::Common(event.event_type().as_str()),
-        Cell::Common(event.severity().as_str()),
-        Cell::Common(event.source().as_str()),
+        event.event_type().as_str().into(),
+        event.severity().as_str().into(),
+        event.source().as_str().into(),
         micros(event.timestamp()).into(),
-        Cell::Common(entry.verdict.decision.kind.as_str()),
+        entry.verdict.decision.kind.as_str().into(),
         event.body().into(),
     ]
 }
