@@ -102,14 +102,6 @@ impl Database {
         }
     }
 
-    /// A connection that reads what is read for every execution: see [`Database::begin_routine`].
-    pub(crate) async fn routine_reader(&self) -> Result<Session, StorageError> {
-        match self {
-            Self::Sqlite { .. } => self.reader().await,
-            Self::Postgres(_) => self.begin_routine().await,
-        }
-    }
-
     /// A connection that reads for callers of a tenant, and sees the rows of no other.
     pub(crate) async fn reader_for(&self, tenant: &TenantId) -> Result<Session, StorageError> {
         match self {

@@ -62,12 +62,9 @@ static INSERT_ATTEMPTS: Insert = insert!(
 
 impl Store {
     pub(crate) async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
-        let playbooks = self.playbooks_due(request).await?;
-        if playbooks.is_empty() {
-            return Ok(Vec::new());
-        }
         let mut transaction = self.database.begin_routine().await?;
         let now = self.clock.now();
+        let playbooks = playbooks_due(&mut transaction, request, now).await?;
         let mut found = Vec::new();
         for playbook in &playbooks {
             // A name that is none is of a damaged row, which is set aside below.
@@ -94,27 +91,25 @@ impl Store {
         }
         Ok(claimed)
     }
+}
 
-    /// The playbooks that have something due and may be delivered. Nobody who writes waits for it, and it steps from playbook
-    /// to playbook, however much waits of one.
-    async fn playbooks_due(&self, request: &ClaimRequest) -> Result<Vec<String>, StorageError> {
-        let full: Vec<_> = request.full().map(PlaybookName::as_str).collect();
-        let mut reader = self.database.routine_reader().await?;
-        let rows = reader
-            .query(Sql {
-                sqlite: playbooks_due!(
-                    "INDEXED BY rule_executions_due",
-                    "value FROM json_each($2)"
-                ),
-                postgres: playbooks_due!("", "jsonb_array_elements_text($2::jsonb)"),
-            })
-            .bind(micros(self.clock.now()))
-            .bind(json!(full).to_string())
-            .fetch_all()
-            .await?;
-        reader.roll_back().await?;
-        rows.iter().map(|row| row.get("playbook")).collect()
-    }
+/// The playbooks that have something due and may be delivered. It steps from playbook to playbook, however much waits of one.
+async fn playbooks_due(
+    transaction: &mut Session,
+    request: &ClaimRequest,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, StorageError> {
+    let full: Vec<_> = request.full().map(PlaybookName::as_str).collect();
+    let rows = transaction
+        .query(Sql {
+            sqlite: playbooks_due!("INDEXED BY rule_executions_due", "value FROM json_each($2)"),
+            postgres: playbooks_due!("", "jsonb_array_elements_text($2::jsonb)"),
+        })
+        .bind(micros(now))
+        .bind(json!(full).to_string())
+        .fetch_all()
+        .await?;
+    rows.iter().map(|row| row.get("playbook")).collect()
 }
 
 /// Takes a damaged row out of the way, so that it does not hold up the others.
