@@ -156,3 +156,20 @@ fn mac_key(key: &[u8; 32]) -> hmac::Key {
 fn signed(tenant: &TenantId, id: ExecutionId, expiry: i64) -> Vec<u8> {
     format!("neural-guard callback\n{tenant}\n{id}\n{expiry}").into_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tokens that an older build issued are accepted.
+    #[test]
+    fn tokens_are_signed_as_ever() {
+        let id = ExecutionId::from_uuid(uuid::Uuid::nil());
+        let signed = signed(&TenantId::default_tenant(), id, 1_900_000_000);
+        let signature = hmac::sign(&mac_key(&sha256("a secret")), &signed);
+        assert_eq!(
+            hex(signature.as_ref()),
+            "f79a7a8e63226887bf6a43d66f155dd6890f1ec241c703e44cd70b0662c46c8a"
+        );
+    }
+}

@@ -57,4 +57,5 @@ pub use tenants::{
 };
 pub use webhook_signature::sign_webhook;
 
+pub use guard_audit::sha256;
 pub use guard_policy::{ConditionExplanation, Finding, FindingLevel, RuleExplanation};

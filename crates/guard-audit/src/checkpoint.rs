@@ -142,3 +142,23 @@ pub fn heads_digest<'a>(heads: impl IntoIterator<Item = &'a Head>) -> Hash {
     };
     sha256_of(heads.into_iter().map(parts))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::hex;
+
+    #[test]
+    fn heads_are_hashed_as_ever() {
+        let head = Head {
+            chain: Uuid::from_bytes([7; 16]),
+            link: 5,
+            hash: [9; 32],
+            at: 0,
+        };
+        assert_eq!(
+            hex(&heads_digest([&head])),
+            "a1d6639261c9223ca2a86fbad3f7852d7a2226b6fdcff6faf7eccc199a566861"
+        );
+    }
+}

@@ -79,6 +79,14 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Hash, D:
 mod tests {
     use super::*;
 
+    /// The example of FIPS 180-4.
+    #[test]
+    fn parts_are_hashed_as_the_whole() {
+        let published = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hex(&sha256("abc")), published);
+        assert_eq!(sha256_of(["a", "", "bc"]), sha256("abc"));
+    }
+
     #[test]
     fn a_hash_is_read_as_it_is_written() {
         let hash: Hash = std::array::from_fn(|place| u8::try_from(place * 7).unwrap());

@@ -127,6 +127,15 @@ mod tests {
     }
 
     #[test]
+    fn links_are_hashed_as_ever() {
+        let link = link_hash(&GENESIS, &[[1; 32], [2; 32]]);
+        assert_eq!(
+            hex(&link),
+            "934d1dbfb88c30da48404c96d98e39955ff1586d9382c2ceb15264cb23ea1710"
+        );
+    }
+
+    #[test]
     fn every_change_changes_the_link() {
         let (one, two) = (record("one").hash(), record("two").hash());
         assert_ne!(one, two);

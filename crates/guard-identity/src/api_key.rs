@@ -5,10 +5,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use guard_app::ports::{FreshKey, KeyDigest, KeyMaker, Random};
+use guard_app::sha256;
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
-use crate::digest::sha256;
 use crate::hashing;
 use crate::static_key::MIN_KEY_LENGTH;
 

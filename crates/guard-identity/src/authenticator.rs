@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guard_app::ports::{ApiKeys, AuthError, Authenticator, Clock, Principal, Random};
+use guard_app::sha256;
 use guard_app::{TenantBook, TenantStanding, metric};
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_key::KEY_PREFIX;
-use crate::digest::sha256;
 use crate::failures::{Failures, neighbourhood};
 use crate::jwt::{JwtVerifier, is_jwt};
 use crate::refusal::Refusal;

@@ -2,7 +2,6 @@
 
 mod api_key;
 mod authenticator;
-mod digest;
 mod failures;
 mod hashing;
 mod jwks;

@@ -1,12 +1,11 @@
 //! Keys from the environment.
 
 use guard_app::ports::{Principal, Scope};
+use guard_app::sha256;
 use guard_domain::TenantId;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
-
-use crate::digest::sha256;
 
 /// The shortest key that is accepted, in characters.
 pub const MIN_KEY_LENGTH: usize = 16;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use chrono::{DateTime, TimeDelta, Utc};
 use guard_app::ports::{ApiKey, ApiKeys, Clock, KeyDigest, Principal, Random, StorageError};
+use guard_app::sha256;
 use subtle::ConstantTimeEq;
 
 use crate::api_key::id_of;
-use crate::digest;
 use crate::failures::Failures;
 use crate::hashing::Hashing;
 use crate::refusal::Refusal;
@@ -84,8 +84,8 @@ impl StoredKeys {
             .map_err(Refusal::Unavailable)?
             .ok_or(Refusal::UnknownKey)?;
         match &key.digest {
-            KeyDigest::Sha256(sha256) => {
-                if !bool::from(sha256.ct_eq(&digest::sha256(token))) {
+            KeyDigest::Sha256(kept) => {
+                if !bool::from(kept.ct_eq(&sha256(token))) {
                     return Err(Refusal::WrongSecret);
                 }
             }

@@ -22,21 +22,12 @@ struct PauseRow {
 }
 
 /// The row of `control` of a tenant, or what stands for a missing one.
+#[derive(Default)]
 pub(crate) struct Control {
     pub(crate) live_revision: u64,
     pub(crate) pauses: Vec<Pause>,
-    /// The pauses as the text that is stored.
-    pub(crate) stored_pauses: String,
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Self {
-            live_revision: 0,
-            pauses: Vec::new(),
-            stored_pauses: "[]".to_owned(),
-        }
-    }
+    /// The pauses as the text that is stored; nothing if there is no row.
+    pub(crate) stored_pauses: Option<String>,
 }
 
 pub(crate) async fn read_control(
@@ -77,7 +68,7 @@ pub(crate) async fn read_control(
             .into_iter()
             .map(pause)
             .collect::<Result<_, StorageError>>()?,
-        stored_pauses: pauses.to_owned(),
+        stored_pauses: Some(pauses.to_owned()),
     })
 }
 

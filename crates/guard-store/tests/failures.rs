@@ -218,6 +218,17 @@ async fn who_waits_for_the_file_keeps_no_other_task_waiting() {
 }
 
 #[tokio::test]
+async fn who_finds_nothing_to_do_does_not_wait_for_the_file() {
+    let fixture = fixture().await;
+    let mut other = fixture.connect().await;
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    assert_eq!(fixture.world.claim(10, &[]).await.len(), 0);
+}
+
+#[tokio::test]
 async fn the_chain_holds_over_commits_that_broke_off() {
     let fixture = fixture().await;
     for _ in 0..3 {

@@ -117,6 +117,10 @@ async fn foreign_forged_and_expired_tokens_are_refused() {
     start(forged)
         .await
         .problem(401, "unauthorized", "callback token");
+    let (rest, signature) = own.rsplit_once('_').unwrap();
+    start(format!("{rest}_{}", signature.to_uppercase()))
+        .await
+        .problem(401, "unauthorized", "callback token");
     let parts: Vec<&str> = own.splitn(3, '_').collect();
     let later = format!(
         "{}_{}_{}",

@@ -32,7 +32,7 @@ impl Ends {
 impl AuditWriter<'_> {
     /// The ids of the records at the ends, of each tenant and each day: retention drops the days of PostgreSQL one by one, and what
     /// it leaves of a link is to be found too.
-    pub(crate) fn ends(&self) -> Vec<Uuid> {
+    pub(super) fn ends(&self) -> Vec<Uuid> {
         let mut ends = BTreeMap::new();
         for row in &self.rows {
             let place = (row.tenant, day(row.id));

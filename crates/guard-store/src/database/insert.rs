@@ -85,7 +85,7 @@ impl Session {
 
 impl Query<'_> {
     /// Binds an array for each column of some rows, which PostgreSQL makes rows of again. It takes what a shorter array lacks for NULL:
-    /// hence none for a column without values, which most events leave some of.
+    /// hence none for a column without values.
     pub(crate) fn bind_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
         /// One column of all rows.
         macro_rules! column {

@@ -20,7 +20,7 @@ impl Assumed {
             .map(|(tenant, control)| (tenant, control.as_ref()))
     }
 
-    /// A JSON array of `[tenant, live revision, pauses as they are stored]`.
+    /// For SQLite: a JSON array of `[tenant, live revision, pauses as they are stored]`.
     pub(super) fn to_json(&self) -> String {
         let rows: Vec<_> = self
             .tenants()
@@ -28,25 +28,21 @@ impl Assumed {
                 (
                     tenant.as_str(),
                     control.live_revision,
-                    &control.stored_pauses,
+                    control.stored_pauses.as_deref().unwrap_or("[]"),
                 )
             })
             .collect();
         serde_json::to_string(&rows).unwrap_or_else(|_| "[]".to_owned())
     }
 
-    /// Each tenant, and its row of `control` as one text: the tenant, the live revision and the pauses as they are stored, with spaces
-    /// between.
-    pub(super) fn standings(&self) -> impl Iterator<Item = (&str, String)> {
-        self.tenants().map(|(tenant, control)| {
-            let Control {
-                live_revision,
-                stored_pauses,
-                ..
-            } = control;
-            let standing = format!("{tenant} {live_revision} {stored_pauses}");
-            (tenant.as_str(), standing)
-        })
+    /// For PostgreSQL: the rows of `control`, each as one text of the tenant, the live revision and the pauses as they are stored, with
+    /// spaces between. There is none for a tenant that has no row.
+    pub(super) fn standings(&self) -> Vec<String> {
+        let standing = |(tenant, control): (&TenantId, &Control)| {
+            let pauses = control.stored_pauses.as_ref()?;
+            Some(format!("{tenant} {} {pauses}", control.live_revision))
+        };
+        self.tenants().filter_map(standing).collect()
     }
 }
 

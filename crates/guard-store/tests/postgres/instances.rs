@@ -272,3 +272,34 @@ async fn what_another_instance_published_for_one_tenant_is_not_taken_for_that_of
     );
     recorded(&outcomes[1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_appear_or_vanish_outdate_what_was_decided_without_or_by_them() {
+    let database = TestDatabase::create().await;
+    let [here, there] = instances::<2>(&database).await;
+    let tenant = tenant("late");
+    let body = event_body("backup_failed", "high", "{}");
+    let without = here.intake_of(&tenant, &body, None).await;
+    let late = here.intake_of(&tenant, &body, None).await;
+    recorded(&here.commit(&[without]).await[0]);
+    let rules = "rules: [{ id: one, event_type: '*', action: ignore }]";
+    publish_rules(there.store.as_ref(), &tenant, rules, PublishMode::Differs).await;
+    let outcomes = here.commit(&[late]).await;
+    assert!(
+        matches!(outcomes[0], CommitOutcome::Outdated),
+        "{outcomes:?}"
+    );
+    let with = here.intake_of(&tenant, &body, None).await;
+    let early = here.intake_of(&tenant, &body, None).await;
+    recorded(&here.commit(&[with]).await[0]);
+    // As after a failover that lost the last commits.
+    sqlx::query("DELETE FROM control WHERE tenant = 'late'")
+        .execute(&mut database.connect().await)
+        .await
+        .unwrap();
+    let outcomes = here.commit(&[early]).await;
+    assert!(
+        matches!(outcomes[0], CommitOutcome::Outdated),
+        "{outcomes:?}"
+    );
+}

@@ -28,6 +28,30 @@ async fn connections_that_the_server_cut_are_replaced() {
 }
 
 #[tokio::test]
+async fn a_database_that_came_back_with_other_numbers_of_its_types_is_written_to() {
+    let database = TestDatabase::create().await;
+    let [world] = instances::<1>(&database).await;
+    world.publish(guard_testkit::contract::RULES).await;
+    world.record("user_offboarding", "low", "{}").await;
+    let migration = include_str!("../../../../migrations/postgres/0016_recorded_event.sql");
+    let anew = format!("DROP TYPE recorded_event; {migration}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(anew))
+        .execute(&mut database.connect().await)
+        .await
+        .unwrap();
+    let body = event_body("user_offboarding", "low", "{}");
+    let intake = world.intake(&body, None).await;
+    let intake = std::slice::from_ref(&intake);
+    let refused = world.store.commit(intake, &World::<Store>::terms()).await;
+    assert!(
+        matches!(refused, Err(StorageError::Unavailable(_))),
+        "{refused:?}"
+    );
+    // The connection is not used again.
+    recorded(&world.commit(intake).await[0]);
+}
+
+#[tokio::test]
 async fn a_commit_that_is_cut_off_leaves_nothing_and_is_not_reported_done() {
     let database = TestDatabase::create().await;
     let [world] = instances::<1>(&database).await;

@@ -99,7 +99,10 @@ impl PgSession {
         done: Result<Result<T, sqlx::Error>, Elapsed>,
     ) -> Result<T, StorageError> {
         let done = done.map_err(|elapsed| StorageError::Unavailable(elapsed.into()))?;
-        if !done.as_ref().is_err_and(ends_connection) {
+        if done.as_ref().is_err_and(is_outdated) {
+            // Nothing was done, but the connection is of no use.
+            self.stage = Stage::Broken(true);
+        } else if !done.as_ref().is_err_and(ends_connection) {
             self.stage = match self.stage {
                 Stage::Broken(true) => Stage::InTransaction,
                 Stage::Broken(false) => Stage::Idle,
@@ -170,6 +173,20 @@ impl PgSession {
         self.run("ROLLBACK").await?;
         self.stage = Stage::Idle;
         Ok(())
+    }
+}
+
+/// Whether the server refused a statement because it does not know what the connection believes it to have: behind a pooler the database
+/// may have moved to another server, where types have other numbers.
+fn is_outdated(error: &sqlx::Error) -> bool {
+    match error {
+        // SQLSTATE: an undefined object, a wrong type, a type that cannot be another, a number that is none of a type's.
+        sqlx::Error::Database(error) => matches!(
+            error.code().as_deref(),
+            Some("42704" | "42804" | "42846" | "XX000")
+        ),
+        sqlx::Error::TypeNotFound { .. } => true,
+        _ => false,
     }
 }
 

@@ -59,13 +59,13 @@ macro_rules! insert_record {
     };
 }
 
-/// The link of PostgreSQL, unless a tenant's row says something else than what is assumed, see [`Assumed::standings`]. A row that is
-/// there stays there.
+/// The link of PostgreSQL, if the tenants' rows are those that are assumed, see [`Assumed::standings`], and no others.
 macro_rules! shared_link {
     () => {
-        "SELECT $1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at WHERE NOT EXISTS (
-             SELECT 1 FROM control c
-             WHERE c.tenant = ANY ($7) AND c.tenant || ' ' || c.live_revision || ' ' || c.pauses <> ALL ($8))"
+        "SELECT $1 AS chain, $2 AS link, $3 AS previous, $4 AS hash, $5 AS records, $6 AS created_at WHERE (
+             SELECT count(*) = cardinality($8)
+                 AND coalesce(bool_and(c.tenant || ' ' || c.live_revision || ' ' || c.pauses = ANY ($8)), true)
+             FROM control c WHERE c.tenant = ANY ($7))"
     };
 }
 
@@ -129,7 +129,8 @@ impl Batch<'_> {
             .zip(records.placed())
             .map(|(entry, record)| RecordedEvent::new(entry, &record))
             .collect();
-        let (tenants, standings): (Vec<_>, Vec<_>) = assumed.standings().unzip();
+        let tenants = assumed.tenants().map(|(tenant, _)| tenant.as_str());
+        let tenants: Vec<_> = tenants.collect();
         let [without_spans, with_spans] = if is_planted(Unguarded) {
             INSERT_WITHOUT_LINK
         } else {
@@ -142,7 +143,7 @@ impl Batch<'_> {
         };
         let spans: Vec<_> = spans.iter().map(Sighting::cells).collect();
         let query = link.bind(session.query(statement));
-        let query = query.bind_array(tenants).bind_array(standings);
+        let query = query.bind_array(tenants).bind_array(assumed.standings());
         let query = query.bind_array(rows).bind_columns(&spans);
         Ok(query.execute().await? > 0)
     }
