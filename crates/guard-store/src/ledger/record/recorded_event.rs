@@ -10,7 +10,7 @@ use crate::row::micros;
 
 /// What one event adds to `events` and to `audit_log`: a value of the type `recorded_event`, whose fields are these in this order.
 ///
-/// An array of rows takes PostgreSQL a sixth less work than an array for each column, of which it makes as many tables first.
+/// An array of rows takes PostgreSQL a tenth less work than an array for each column, of which it makes as many tables first.
 #[derive(Debug, sqlx::Encode)]
 pub(super) struct RecordedEvent<'a> {
     tenant: &'a str,
