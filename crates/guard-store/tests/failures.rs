@@ -68,6 +68,14 @@ impl Fixture {
             .unwrap()
     }
 
+    /// Holds the file until the connection is closed or rolls back.
+    async fn hold_the_file(&self) -> SqliteConnection {
+        let mut other = self.connect().await;
+        let begin = sqlx::query("BEGIN IMMEDIATE").execute(&mut other);
+        begin.await.unwrap();
+        other
+    }
+
     async fn execute(&self, statement: &'static str) {
         sqlx::query(statement)
             .execute(&mut self.connect().await)
@@ -198,11 +206,7 @@ async fn a_commit_that_fails_is_looked_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_waits_for_the_file_keeps_no_other_task_waiting() {
     let fixture = fixture().await;
-    let mut other = fixture.connect().await;
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    let mut other = fixture.hold_the_file().await;
     let (store, batch) = (fixture.world.store.clone(), fixture.batch(&["{}"]).await);
     let commit = tokio::spawn(async move { store.commit(&batch, &World::<Store>::terms()).await });
     // The runtime has one thread, and that is where the commit waits.
@@ -220,11 +224,7 @@ async fn who_waits_for_the_file_keeps_no_other_task_waiting() {
 #[tokio::test]
 async fn who_finds_nothing_to_do_does_not_wait_for_the_file() {
     let fixture = fixture().await;
-    let mut other = fixture.connect().await;
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    let _other = fixture.hold_the_file().await;
     assert_eq!(fixture.world.claim(10, &[]).await.len(), 0);
 }
 

@@ -63,16 +63,21 @@ static INSERT_ATTEMPTS: Insert = insert!(
 impl Store {
     pub(crate) async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
         // SQLite has one writer, whom nobody keeps from its work to find that there is nothing to do.
-        if !self.database.is_shared() {
+        let seen = if self.database.is_shared() {
+            None
+        } else {
             let mut reader = self.database.reader().await?;
-            let now = self.clock.now();
-            if playbooks_due(&mut reader, request, now).await?.is_empty() {
-                return Ok(Vec::new());
-            }
+            Some(playbooks_due(&mut reader, request, self.clock.now()).await?)
+        };
+        if seen.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Vec::new());
         }
         let mut transaction = self.database.begin_routine().await?;
         let now = self.clock.now();
-        let playbooks = playbooks_due(&mut transaction, request, now).await?;
+        let playbooks = match seen {
+            Some(playbooks) => playbooks,
+            None => playbooks_due(&mut transaction, request, now).await?,
+        };
         let mut found = Vec::new();
         for playbook in &playbooks {
             // A name that is none is of a damaged row, which is set aside below.

@@ -10,6 +10,7 @@
 mod instances;
 mod notifications;
 mod plans;
+mod publications;
 mod retention;
 mod row_security;
 mod server;
