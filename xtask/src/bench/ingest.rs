@@ -16,7 +16,7 @@ pub(crate) struct Ingest {
     /// How long each closed loop lasts, in seconds
     #[arg(long, default_value_t = 10)]
     closed: u32,
-    /// Compare instead the closed loop on an empty database with that on one that holds so many events, for example 5000000
+    /// Compare instead, in ten turns, the closed loop on an empty database with that on one that holds so many events, for example 5000000
     #[arg(long, value_name = "EVENTS")]
     filled: Option<u64>,
     /// Compare instead the closed loop with authentication, rate limits and the audit chain with that without any of them
@@ -26,11 +26,16 @@ pub(crate) struct Ingest {
     /// needs more than 200 MB, loses an event or is slower five seconds later than a server beside it that was left alone
     #[arg(long, value_name = "SECONDS", conflicts_with_all = ["filled", "guards"])]
     flood: Option<u32>,
-    /// Measure instead only the closed loop, of the floor and of the server in so many turns of 2 s each
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["filled", "guards", "flood"])]
+    /// Measure instead only the closed loop, of the floor and of the server in so many turns of 2 s each; with --filled, let its two take so many
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["guards", "flood"])]
     turns: Option<u32>,
     /// Another build of the server, which takes turns with this one
-    #[arg(long, value_name = "FILE", requires = "turns")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "turns",
+        conflicts_with = "filled"
+    )]
     against: Vec<PathBuf>,
     /// Measure only one database
     #[arg(long, value_parser = ["sqlite", "postgresql"])]

@@ -83,7 +83,7 @@ struct Plan {
     flood: Duration,
     /// Whether authentication, limits and the audit chain are measured against none of them.
     guards: bool,
-    /// How many short turns the floor and the server take; 0 for the whole programme instead.
+    /// How many short turns those that are compared take; 0 for the whole programme, or for as many as a comparison takes by itself.
     turns: u64,
     /// Other builds of the server that take turns with it.
     against: Vec<PathBuf>,
@@ -105,16 +105,16 @@ impl Plan {
                 broken.extend(self.stand_a_flood(postgres).await);
                 continue;
             }
-            if self.turns > 0 {
-                self.take_turns(postgres, &self.against).await;
-                continue;
-            }
             if self.guards {
                 self.compare_guards(postgres).await;
                 continue;
             }
             if self.filled > 0 {
                 self.compare_filled(postgres).await;
+                continue;
+            }
+            if self.turns > 0 {
+                self.compare_builds(postgres).await;
                 continue;
             }
             let floor = self.closed_floor(postgres).await;
@@ -126,26 +126,6 @@ impl Plan {
             );
         }
         assert!(broken.is_empty(), "{}", broken.join("; "));
-    }
-
-    /// The closed loop on an empty database and on one that has been in use, in turn.
-    async fn compare_filled(&self, postgres: bool) {
-        let n8n = StandIn::start().await;
-        let mut rates = Vec::new();
-        for filled in [0, self.filled] {
-            let place = Place::make(postgres).await;
-            let subject = Subject::guard(&place.url, n8n.address(), &NO_WAIT);
-            if filled > 0 {
-                filled::fill(&place.url_of_its_keeper(), filled).await;
-            }
-            let name = format!("guard on {} with {filled} events", name(postgres));
-            rates.push(self.closed_loop(&name, &subject).await);
-        }
-        println!(
-            "| {} | of the empty one | {:.2} | | | | | | |",
-            name(postgres),
-            rates[1] / rates[0]
-        );
     }
 
     async fn closed_floor(&self, postgres: bool) -> f64 {

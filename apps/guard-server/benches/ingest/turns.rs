@@ -1,20 +1,21 @@
-//! The closed loop of the floor, of the server and of other builds of it, in short turns: a machine that is never the same for long
-//! is the same for all of them.
+//! The closed loop of several in short turns: a machine that is never the same for long is the same for all of them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::floor::DIRECT;
 use super::load::Load;
 use super::stand_in::StandIn;
 use super::subject::{GUARD, Subject};
-use super::{CONNECTIONS, NO_WAIT, Place, Plan, TRIGGERS_EVERY, name};
+use super::{CONNECTIONS, NO_WAIT, Place, Plan, TRIGGERS_EVERY, filled, name};
 
 /// How long one turn of each takes.
 const TURN: Duration = Duration::from_secs(2);
+/// How many turns a database in use takes beside an empty one, unless it is said.
+const TURNS: u64 = 10;
 
 /// One of those that take turns.
-struct Contender {
+pub(crate) struct Contender {
     name: String,
     subject: Subject,
     load: Load,
@@ -24,7 +25,7 @@ struct Contender {
 }
 
 impl Contender {
-    fn new(name: String, subject: Subject, place: Place) -> Self {
+    pub(crate) fn new(name: String, subject: Subject, place: Place) -> Self {
         Self {
             name,
             load: Load::new(subject.address(), TRIGGERS_EVERY),
@@ -44,56 +45,73 @@ impl Contender {
     }
 }
 
+/// Lets all take so many turns, and prints of each the medians of its turns, and of their ratios to those of the first.
+pub(crate) async fn take_turns(contenders: &mut [Contender], turns: u64, of: &str) {
+    // The first turn of each counts for nothing.
+    for _ in 0..=turns {
+        for contender in &mut *contenders {
+            contender.turn().await;
+        }
+    }
+    let first: Vec<f64> = contenders[0].turns.iter().map(|(rate, _)| *rate).collect();
+    for contender in contenders {
+        let own = &contender.turns[1..];
+        let ratios = own.iter().zip(&first[1..]);
+        let ratios = ratios.map(|((rate, _), first)| rate / first);
+        println!(
+            "| {} | closed loop, {turns} turns | {:.0} | {of} {:.2} | server {:.1} µs/event | | | | {:.0} |",
+            contender.name,
+            median(own.iter().map(|(rate, _)| *rate)),
+            median(ratios),
+            median(own.iter().map(|(_, used)| *used)),
+            contender.subject.memory()
+        );
+    }
+}
+
 impl Plan {
-    /// Prints of each the medians of its turns, and of their ratios to the floor's.
-    pub(crate) async fn take_turns(&self, postgres: bool, others: &[PathBuf]) {
+    /// The closed loop of the floor, of the server, and of other builds of it.
+    pub(crate) async fn compare_builds(&self, postgres: bool) {
         let n8n = StandIn::start().await;
         let place = Place::make(postgres).await;
         let floor = Subject::floor(&place.url);
-        let mut contenders = vec![Contender::new("floor".to_owned(), floor, place)];
+        let on = name(postgres);
+        let mut contenders = vec![Contender::new(format!("floor on {on}"), floor, place)];
         if !postgres {
             let place = Place::make(postgres).await;
             let path = place.url.strip_prefix("sqlite://").expect("a file");
             let floor = Subject::floor(&format!("{DIRECT}{path}"));
-            contenders.push(Contender::new(
-                "floor, written as the server writes".to_owned(),
-                floor,
-                place,
-            ));
+            let name = format!("floor on {on}, written as the server writes");
+            contenders.push(Contender::new(name, floor, place));
         }
         let own = std::iter::once(("guard".to_owned(), Path::new(GUARD)));
-        let others = others
+        let others = self
+            .against
             .iter()
             .map(|path| (path.display().to_string(), path.as_path()));
-        for (name, binary) in own.chain(others) {
+        for (build, binary) in own.chain(others) {
             let place = Place::make(postgres).await;
             let subject = Subject::guard_of(binary, &place.url, n8n.address(), &NO_WAIT);
+            contenders.push(Contender::new(format!("{build} on {on}"), subject, place));
+        }
+        take_turns(&mut contenders, self.turns, "of the floor").await;
+    }
+
+    /// The closed loop on an empty database and on one that has been in use.
+    pub(crate) async fn compare_filled(&self, postgres: bool) {
+        let n8n = StandIn::start().await;
+        let mut contenders = Vec::new();
+        for filled in [0, self.filled] {
+            let place = Place::make(postgres).await;
+            let subject = Subject::guard(&place.url, n8n.address(), &NO_WAIT);
+            if filled > 0 {
+                filled::fill(&place.url_of_its_keeper(), filled).await;
+            }
+            let name = format!("guard on {} with {filled} events", name(postgres));
             contenders.push(Contender::new(name, subject, place));
         }
-        // The first turn of each counts for nothing.
-        for _ in 0..=self.turns {
-            for contender in &mut contenders {
-                contender.turn().await;
-            }
-        }
-        let floor: Vec<f64> = contenders[0].turns.iter().map(|(rate, _)| *rate).collect();
-        for contender in &contenders {
-            let turns = &contender.turns[1..];
-            let ratios = turns
-                .iter()
-                .zip(&floor[1..])
-                .map(|((rate, _), floor)| rate / floor);
-            println!(
-                "| {} on {} | closed loop, {} turns | {:.0} | of the floor {:.2} | server {:.1} µs/event | | | | {:.0} |",
-                contender.name,
-                name(postgres),
-                self.turns,
-                median(turns.iter().map(|(rate, _)| *rate)),
-                median(ratios),
-                median(turns.iter().map(|(_, used)| *used)),
-                contender.subject.memory()
-            );
-        }
+        let turns = if self.turns == 0 { TURNS } else { self.turns };
+        take_turns(&mut contenders, turns, "of the empty one").await;
     }
 }
 
