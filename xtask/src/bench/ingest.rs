@@ -13,10 +13,10 @@ use crate::process::cargo;
 /// minutes. PostgreSQL is the server that NEURAL_GUARD_TEST_POSTGRES names, else a private one.
 #[derive(Debug, Args)]
 pub(crate) struct Ingest {
-    /// How long each closed loop lasts, in seconds
+    /// How long each closed loop lasts, in seconds; turns last 2 s
     #[arg(long, default_value_t = 10)]
     closed: u32,
-    /// Compare instead, in ten turns, the closed loop on an empty database with that on one that holds so many events, for example 5000000
+    /// Compare instead, in ten turns of 2 s each, the closed loop on an empty database with that on one that holds so many events, for example 5000000
     #[arg(long, value_name = "EVENTS")]
     filled: Option<u64>,
     /// Compare instead the closed loop with authentication, rate limits and the audit chain with that without any of them

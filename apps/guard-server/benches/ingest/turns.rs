@@ -15,7 +15,7 @@ const TURN: Duration = Duration::from_secs(2);
 const TURNS: u64 = 10;
 
 /// One of those that take turns.
-pub(crate) struct Contender {
+struct Contender {
     name: String,
     subject: Subject,
     load: Load,
@@ -25,7 +25,7 @@ pub(crate) struct Contender {
 }
 
 impl Contender {
-    pub(crate) fn new(name: String, subject: Subject, place: Place) -> Self {
+    fn new(name: String, subject: Subject, place: Place) -> Self {
         Self {
             name,
             load: Load::new(subject.address(), TRIGGERS_EVERY),
@@ -45,8 +45,8 @@ impl Contender {
     }
 }
 
-/// Lets all take so many turns, and prints of each the medians of its turns, and of their ratios to those of the first.
-pub(crate) async fn take_turns(contenders: &mut [Contender], turns: u64, of: &str) {
+/// Lets all take so many turns, and prints of each the medians of its turns, and of their ratios to those of the first, which `of` names.
+async fn take_turns(contenders: &mut [Contender], turns: u64, of: &str) {
     // The first turn of each counts for nothing.
     for _ in 0..=turns {
         for contender in &mut *contenders {

@@ -10,7 +10,7 @@ use guard_store::{Store, StoreSettings};
 use guard_testkit::contract::World;
 use sqlx::Row;
 
-use crate::{Fixture, fixture};
+use super::{Fixture, fixture};
 
 #[tokio::test]
 async fn the_chain_holds_over_commits_that_broke_off() {
@@ -83,12 +83,12 @@ async fn the_chain_is_verified_from_the_first_record_that_stays() {
 }
 
 /// Recomputes every link from what is stored; none stands for nothing.
-pub(crate) async fn verify_chains(fixture: &Fixture) {
+pub(super) async fn verify_chains(fixture: &Fixture) {
     assert_eq!(empty_links(fixture).await, 0);
 }
 
 /// Recomputes every link from what is stored; gives how many stand for nothing.
-pub(crate) async fn empty_links(fixture: &Fixture) -> usize {
+pub(super) async fn empty_links(fixture: &Fixture) -> usize {
     let mut connection = fixture.connect().await;
     let mut records: BTreeMap<(Vec<u8>, i64), Vec<[u8; 32]>> = BTreeMap::new();
     let rows =

@@ -5,8 +5,8 @@ use guard_store::Store;
 use guard_testkit::contract::{World, recorded};
 use guard_testkit::event_body;
 
-use crate::chain::{empty_links, verify_chains};
-use crate::{PAGES, fixture};
+use super::chain::{empty_links, verify_chains};
+use super::{PAGES, fixture};
 
 #[tokio::test]
 async fn a_row_that_the_database_refuses_does_not_take_the_others_down() {

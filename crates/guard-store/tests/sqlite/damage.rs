@@ -8,7 +8,7 @@ use guard_app::ports::{CommitOutcome, NotificationRequest, Notifications, RuleSt
 use guard_domain::{ChannelAddress, ChannelName, ContactName, TenantId};
 use guard_testkit::event_body;
 
-use crate::{PAGES, fixture};
+use super::{PAGES, fixture};
 
 #[tokio::test]
 async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {

@@ -7,7 +7,7 @@ use guard_store::Store;
 use guard_testkit::contract::World;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::fixture;
+use super::fixture;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_waits_for_the_file_keeps_no_other_task_waiting() {
