@@ -82,7 +82,8 @@ impl Database {
         }
     }
 
-    /// A session for one statement, which is a transaction of its own with PostgreSQL.
+    /// A session for one statement, which is a transaction of its own with PostgreSQL, or for a routine transaction that
+    /// [`Session::begin_with`] begins.
     pub(crate) async fn begin_single(&self) -> Result<Session, StorageError> {
         match self {
             Self::Sqlite { .. } => self.begin().await,
@@ -155,6 +156,14 @@ impl Session {
         matches!(self, Self::Postgres(_))
     }
 
+    /// Runs a statement of PostgreSQL that is made up of nothing from outside, and begins a transaction with it if none has begun.
+    pub(crate) async fn begin_with(&mut self, statement: &str) -> Result<(), StorageError> {
+        match self {
+            Self::Sqlite(_) | Self::SqliteTransaction(_) => Ok(()),
+            Self::Postgres(session) => session.begin_with(statement).await,
+        }
+    }
+
     /// Waits until no other transaction has the lock; it is held until the end of the transaction. SQLite has one writer
     /// anyway.
     pub(crate) async fn take_lock(&mut self, lock: WholeLock) -> Result<(), StorageError> {
@@ -166,6 +175,14 @@ impl Session {
             .execute()
             .await
             .map(drop)
+    }
+
+    /// Whether the server has ended the connection, or it was lost, in less than the time of a transaction.
+    pub(crate) fn was_cut(&self) -> bool {
+        match self {
+            Self::Sqlite(_) | Self::SqliteTransaction(_) => false,
+            Self::Postgres(session) => session.was_cut(),
+        }
     }
 
     /// What the error of a statement means: where the statement was a transaction of its own, it may have been committed unless the

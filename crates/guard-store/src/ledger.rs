@@ -208,16 +208,33 @@ impl Store {
             let chain = self.free_chain().await;
             return self.write(session, chain, &batch, assumed, outcomes).await;
         }
-        let mut session = self.database.begin_routine().await?;
-        // Whoever has the chain may wait for locks of the database, never the other way round.
-        let chain = self.chain().await;
-        locks.take(&mut session).await?;
+        let (mut session, chain) = self.begin_with(&locks).await?;
         // Who waited for a lock decides by the time after it.
         let now = self.clock.now();
         known.read(&mut session, intakes, now).await?;
         let mut batch = Batch::new(self, terms, now, intakes.len());
         let outcomes = known.decide_all(intakes, &mut batch);
         self.write(session, chain, &batch, assumed, outcomes).await
+    }
+
+    /// Begins a transaction of the chain that has the locks.
+    async fn begin_with(
+        &self,
+        locks: &Locks,
+    ) -> Result<(Session, MutexGuard<'_, Chain>), StorageError> {
+        let mut session = self.database.begin_single().await?;
+        // Whoever has the chain may wait for locks of the database, never the other way round.
+        let chain = self.chain().await;
+        match locks.begin(&mut session).await {
+            // Nothing was done on this connection, which nobody had asked first.
+            Err(_) if session.was_cut() => {}
+            begun => return begun.map(|()| (session, chain)),
+        }
+        drop(chain);
+        let mut session = self.database.begin_routine().await?;
+        let chain = self.chain().await;
+        locks.begin(&mut session).await?;
+        Ok((session, chain))
     }
 
     async fn write(
@@ -231,7 +248,7 @@ impl Store {
         if batch.is_empty() {
             return session.give_up(Some(outcomes)).await;
         }
-        batch.write_effects(&mut session).await?;
+        batch.write_besides(&mut session).await?;
         let place = self.next_place(&mut chain);
         let spans = self.unwritten(batch.sightings());
         let written = batch.write_record(&mut session, place, assumed, &spans);

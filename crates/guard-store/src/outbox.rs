@@ -6,6 +6,7 @@ mod operate;
 mod reconcile;
 mod rehearse;
 mod report;
+mod settle;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};

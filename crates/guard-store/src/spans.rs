@@ -68,6 +68,9 @@ pub(crate) static INSERT_SPANS: Insert = insert!(
 );
 
 impl<'a> Sighting<'a> {
+    /// The kinds of its cells.
+    pub(crate) const KINDS: [Cell<'static>; 4] = [Cell::TEXT, Cell::TEXT, Cell::TEXT, Cell::NUMBER];
+
     /// What an event is to be found by.
     pub(crate) fn of(
         tenant: &'a TenantId,

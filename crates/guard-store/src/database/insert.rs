@@ -15,6 +15,13 @@ pub(crate) enum Cell<'a> {
     Flag(Option<bool>),
 }
 
+impl Cell<'static> {
+    /// No value of a kind.
+    pub(crate) const TEXT: Self = Self::Text(None);
+    pub(crate) const NUMBER: Self = Self::Number(None);
+    pub(crate) const ID: Self = Self::Id(None);
+}
+
 impl<'a> From<&'a str> for Cell<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(Some(text))
@@ -49,7 +56,7 @@ pub(crate) struct Insert {
 /// An [`Insert`]: the table with its columns, the row's parameters for SQLite, the columns' arrays for PostgreSQL, and what
 /// follows both.
 macro_rules! insert {
-    ($into:literal, $row:literal, $arrays:literal, $tail:literal) => {
+    ($into:expr, $row:literal, $arrays:literal, $tail:expr) => {
         $crate::database::Insert {
             sqlite: concat!("INSERT INTO ", $into, " VALUES ", $row, " ", $tail),
             postgres: concat!(
@@ -72,21 +79,25 @@ impl Session {
         statement: &'static Insert,
         rows: &[[Cell<'_>; N]],
     ) -> Result<(), StorageError> {
-        if rows.is_empty() {
+        let Some(kinds) = rows.first() else {
             return Ok(());
-        }
+        };
         if let Self::SqliteTransaction(session) = self {
             return session.insert(statement.sqlite, rows);
         }
-        let query = self.query(statement.postgres).bind_columns(rows);
+        let query = self.query(statement.postgres).bind_columns(kinds, rows);
         query.execute().await.map(drop)
     }
 }
 
 impl Query<'_> {
     /// Binds an array for each column of some rows, which PostgreSQL makes rows of again. It takes what a shorter array lacks for NULL:
-    /// hence none for a column without values.
-    pub(crate) fn bind_columns<const N: usize>(mut self, rows: &[[Cell<'_>; N]]) -> Self {
+    /// hence none for a column without values. The kinds tell of what an array is that has none.
+    pub(crate) fn bind_columns<const N: usize>(
+        mut self,
+        kinds: &[Cell<'_>; N],
+        rows: &[[Cell<'_>; N]],
+    ) -> Self {
         /// One column of all rows.
         macro_rules! column {
             ($place:expr, $kind:ident) => {{
@@ -101,8 +112,7 @@ impl Query<'_> {
                 values
             }};
         }
-        let kinds = rows.first().into_iter().flatten();
-        for (place, cell) in kinds.enumerate() {
+        for (place, cell) in kinds.iter().enumerate() {
             self = match cell {
                 Cell::Text(_) => self.bind_array(column!(place, Text)),
                 Cell::Number(_) => self.bind_array(column!(place, Number)),

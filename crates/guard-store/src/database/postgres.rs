@@ -10,6 +10,7 @@ use guard_domain::TenantId;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::unavailable;
@@ -30,31 +31,64 @@ pub(crate) struct PgDatabase {
     pub(crate) pooled: bool,
     /// Row-level security holds callers.
     pub(crate) row_security: bool,
-    /// The connections of [`PgDatabase::begin_single`], while nobody uses them.
+    /// The connections of [`PgDatabase::begin_single`].
     pub(crate) kept: Arc<Kept>,
 }
 
-/// Connections, and when each was used last.
-#[derive(Default)]
-pub(crate) struct Kept(Mutex<Vec<(PoolConnection<Postgres>, Instant)>>);
-
+/// How many connections keep their plans: those of the committer, one that claims, and one that settles.
+const KEPT: usize = LANES + 3;
 /// A connection that was used within this time is taken to be good; another one is asked first.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Connections that keep their plans, which the pool's do not.
+pub(crate) struct Kept {
+    /// Those that nobody uses, and when each was used last.
+    idle: Mutex<Vec<(PoolConnection<Postgres>, Instant)>>,
+    /// One for each that may be in use.
+    places: Arc<Semaphore>,
+}
+
+/// The right to use one of the kept connections, which goes back to them.
+pub(super) struct Place {
+    kept: Arc<Kept>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(KEPT)),
+        }
+    }
+}
+
 impl Kept {
-    fn take(&self) -> Option<(PoolConnection<Postgres>, Instant)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    /// A place, unless all are in use.
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let permit = self.places.clone().try_acquire_owned().ok()?;
+        Some(Place {
+            kept: self.clone(),
+            _permit: permit,
+        })
     }
 
-    fn put(&self, connection: PoolConnection<Postgres>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Each lane of the committer uses one. What a look-up or a bisection used besides is closed: it keeps plans, and the pool's
-        // connections do not.
-        if kept.len() < LANES {
-            kept.push((connection, Instant::now()));
-        } else {
-            drop(connection.detach());
-        }
+    /// The connection that was used last, and when.
+    fn take(&self) -> Option<(PoolConnection<Postgres>, Instant)> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop()
+    }
+}
+
+impl Place {
+    /// Gives its connection back.
+    fn put(self, connection: PoolConnection<Postgres>) {
+        let mut idle = self
+            .kept
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        idle.push((connection, Instant::now()));
     }
 }
 
@@ -99,12 +133,19 @@ impl PgDatabase {
         .await
     }
 
-    /// A connection for one statement that is a transaction of its own: always one of the same few, which is not asked first if
-    /// it was used a moment ago.
+    /// A connection for one statement that is a transaction of its own, or for a transaction that [`PgSession::begin_with`] begins: one of
+    /// the same few, which is not asked first if it was used a moment ago. While all of them are in use it is a transaction of another one.
     pub(super) async fn begin_single(&self) -> Result<PgSession, StorageError> {
         if self.pooled {
             return self.begin().await;
         }
+        match self.kept.place() {
+            Some(place) => self.open_kept(place).await,
+            None => self.begin_routine().await,
+        }
+    }
+
+    async fn open_kept(&self, place: Place) -> Result<PgSession, StorageError> {
         let mut session = match self.kept.take() {
             Some((connection, used)) if used.elapsed() < FRESH => {
                 self.session(connection, Instant::now() + self.timeout)
@@ -114,7 +155,7 @@ impl PgDatabase {
                 self.open_first(stale, Opening::Repetition).await?
             }
         };
-        session.keeper = Some(self.kept.clone());
+        session.place = Some(place);
         Ok(session)
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use guard_app::ports::{Intake, StorageError};
 use guard_audit::sha256_of;
 
-use crate::database::{Session, Sql};
+use crate::database::Session;
 use crate::planted_fault::{PlantedFault::NoCooldownLock, is_planted};
 use crate::row::stored_value;
 
@@ -55,25 +55,16 @@ impl Locks {
         self.0.is_empty()
     }
 
-    /// Waits for whoever decides about one of the same things; nobody else does until the end of the transaction.
-    pub(super) async fn take(&self, session: &mut Session) -> Result<(), StorageError> {
-        if !session.is_shared() || self.is_empty() {
-            return Ok(());
-        }
+    /// Begins the transaction of the session. It waits for whoever decides about one of the same things; nobody else does until its end.
+    pub(super) async fn begin(&self, session: &mut Session) -> Result<(), StorageError> {
+        // Numbers only, which need no parameter.
         let locks = serde_json::to_string(&self.0).unwrap_or_else(|_| "[]".to_owned());
         // The elements come in their order.
-        let statement = Sql {
-            sqlite: "",
-            postgres:
-                "SELECT count(pg_advisory_xact_lock((l.value ->> 0)::int, (l.value ->> 1)::int))
-                       FROM jsonb_array_elements($1::jsonb) l",
-        };
-        session
-            .query(statement)
-            .bind(locks)
-            .execute()
-            .await
-            .map(drop)
+        let statement = format!(
+            "SELECT count(pg_advisory_xact_lock((l.value ->> 0)::int, (l.value ->> 1)::int))
+             FROM jsonb_array_elements('{locks}'::jsonb) l"
+        );
+        session.begin_with(&statement).await
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a batch of decisions comes to.
 
+mod effects;
 mod recorded_event;
 mod trail;
-mod write;
 
 use chrono::{DateTime, Utc};
 use guard_app::ports::{CommitTerms, Consequence, ExecutionBrief, Intake, Receipt, random_tail};

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod deliveries;
 mod instances;
 mod notifications;
 mod plans;

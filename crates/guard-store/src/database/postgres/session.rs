@@ -1,6 +1,5 @@
 //! One connection to PostgreSQL, perhaps in a transaction.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
@@ -9,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
-use super::Kept;
+use super::Place;
 use crate::error::unavailable;
 
 /// What is done first on a connection.
@@ -17,7 +16,7 @@ use crate::error::unavailable;
 pub(super) enum Opening<'a> {
     /// To ask whether it is still there.
     Question,
-    /// The same statement will be run over and over: its plan is kept.
+    /// The same statements will be run over and over: their plans are kept.
     Repetition,
     Transaction,
     /// A transaction of statements whose plans are kept.
@@ -45,7 +44,7 @@ pub(crate) struct PgSession {
     pub(super) deadline: Instant,
     prepare: bool,
     /// Where it goes when it is idle, if not to the pool.
-    pub(super) keeper: Option<Arc<Kept>>,
+    pub(super) place: Option<Place>,
 }
 
 impl PgSession {
@@ -59,13 +58,18 @@ impl PgSession {
             stage: Stage::Idle,
             deadline,
             prepare,
-            keeper: None,
+            place: None,
         }
     }
 
     /// Whether it cannot be used any more.
     pub(super) const fn is_broken(&self) -> bool {
         matches!(self.stage, Stage::Broken(_))
+    }
+
+    /// Whether it cannot be used any more, and not for lack of time.
+    pub(in crate::database) fn was_cut(&self) -> bool {
+        self.is_broken() && Instant::now() < self.deadline
     }
 
     /// Whether nothing was heard of the end of a statement that was a transaction of its own.
@@ -115,7 +119,10 @@ impl PgSession {
     pub(super) async fn begin(&mut self, opening: Opening<'_>) -> Result<(), StorageError> {
         match opening {
             Opening::Question => self.run("SELECT 1").await,
-            Opening::Repetition => self.run("SET plan_cache_mode = force_generic_plan").await,
+            Opening::Repetition => {
+                self.run("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
+                    .await
+            }
             Opening::Transaction => {
                 self.run("BEGIN").await?;
                 self.stage = Stage::InTransaction;
@@ -132,12 +139,29 @@ impl PgSession {
             Opening::AsCaller(statements) => {
                 // Where a later one is refused, the first has begun a transaction.
                 self.stage = Stage::InTransaction;
-                let (connection, deadline) = self.begin_statement()?;
-                let run = sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection);
-                let done = timeout_at(deadline, run).await;
-                self.end_statement(done).map(drop)
+                self.run_made(statements).await
             }
         }
+    }
+
+    /// Runs a statement without parameters in a transaction, which it begins if none has begun.
+    pub(in crate::database) async fn begin_with(
+        &mut self,
+        statement: &str,
+    ) -> Result<(), StorageError> {
+        if self.stage != Stage::Idle {
+            return self.run_made(statement).await;
+        }
+        self.stage = Stage::InTransaction;
+        self.run_made(&format!("BEGIN; {statement}")).await
+    }
+
+    /// Runs statements that are made up here, of nothing that comes from outside.
+    async fn run_made(&mut self, statements: &str) -> Result<(), StorageError> {
+        let (connection, deadline) = self.begin_statement()?;
+        let run = sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection);
+        let done = timeout_at(deadline, run).await;
+        self.end_statement(done).map(drop)
     }
 
     /// Runs a statement that has neither parameters nor rows.
@@ -207,18 +231,21 @@ impl Drop for PgSession {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
+        let place = self.place.take();
         match self.stage {
             Stage::Idle => {
-                if let Some(keeper) = &self.keeper {
-                    keeper.put(connection);
+                if let Some(place) = place {
+                    place.put(connection);
                 }
             }
             Stage::InTransaction => {
                 let deadline = self.deadline.max(Instant::now() + Duration::from_secs(1));
                 tokio::spawn(async move {
                     let done = timeout_at(deadline, connection.execute("ROLLBACK")).await;
-                    if !matches!(done, Ok(Ok(_))) {
-                        drop(connection.detach());
+                    match (done, place) {
+                        (Ok(Ok(_)), Some(place)) => place.put(connection),
+                        (Ok(Ok(_)), None) => {}
+                        _ => drop(connection.detach()),
                     }
                 });
             }

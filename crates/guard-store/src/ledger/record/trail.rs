@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use guard_app::ports::StorageError;
 
+use super::effects::{cooldowns, executions, insert_effects, or_claim};
 use super::recorded_event::RecordedEvent;
 use super::{Batch, Entry};
 use crate::audit::{AuditWriter, Head, Link, Place};
@@ -37,13 +38,13 @@ static INSERT_EVENTS: Insert = insert!(
 
 /// Everything in one statement of PostgreSQL, which writes nothing if there is no link.
 macro_rules! insert_record {
-    ($link:expr, $spans:literal) => {
+    ($link:expr, $besides:expr) => {
         concat!(
             "WITH link AS (",
             $link,
             "
      ), ",
-            $spans,
+            $besides,
             "event AS (
          INSERT INTO events (tenant, event_id, received_at, event_type, severity, source, occurred_at, decision, body)
          SELECT r.tenant, r.event_id, r.received_at, r.event_type, r.severity, r.source, r.occurred_at, r.decision, r.body
@@ -69,30 +70,53 @@ macro_rules! shared_link {
     };
 }
 
-/// The statement without spans to write, and with some.
-macro_rules! insert_records {
-    ($link:expr) => {
-        [
-            insert_record!($link, ""),
-            insert_record!(
-                $link,
-                "span AS (
+/// The spans that are to be written.
+macro_rules! insert_spans {
+    () => {
+        "span AS (
          INSERT INTO event_spans (tenant, term, value, span, writer)
          SELECT s.tenant, s.term, s.value, s.span, l.chain
          FROM link l, UNNEST($10::text[], $11::text[], $12::text[], $13::bigint[]) AS s (tenant, term, value, span)
          ON CONFLICT DO NOTHING
      ), "
-            ),
-        ]
     };
 }
 
-const INSERT_RECORD: [&str; 2] = insert_records!(concat!(
-    "INSERT INTO audit_links (chain, link, previous, hash, records, created_at) ",
-    shared_link!(),
-    " RETURNING chain, link, created_at"
-));
-const INSERT_WITHOUT_LINK: [&str; 2] = insert_records!(shared_link!());
+/// What is written beside the link, the events and their records.
+#[derive(Clone, Copy)]
+enum Besides {
+    Nothing,
+    Spans,
+    SpansAndEffects,
+}
+
+/// The statement with a link.
+macro_rules! insert_records {
+    ($link:expr, $besides:expr) => {
+        match $besides {
+            Besides::Nothing => insert_record!($link, ""),
+            Besides::Spans => insert_record!($link, insert_spans!()),
+            Besides::SpansAndEffects => {
+                insert_record!($link, concat!(insert_spans!(), insert_effects!()))
+            }
+        }
+    };
+}
+
+const fn insert_with_link(besides: Besides) -> &'static str {
+    insert_records!(
+        concat!(
+            "INSERT INTO audit_links (chain, link, previous, hash, records, created_at) ",
+            shared_link!(),
+            " RETURNING chain, link, created_at"
+        ),
+        besides
+    )
+}
+
+const fn insert_without_link(besides: Besides) -> &'static str {
+    insert_records!(shared_link!(), besides)
+}
 
 impl Batch<'_> {
     /// Writes the record at its place; `None` if something was assumed that does not hold, and nothing was written.
@@ -131,20 +155,28 @@ impl Batch<'_> {
             .collect();
         let tenants = assumed.tenants().map(|(tenant, _)| tenant.as_str());
         let tenants: Vec<_> = tenants.collect();
-        let [without_spans, with_spans] = if is_planted(Unguarded) {
-            INSERT_WITHOUT_LINK
+        let effects = self.effects();
+        let besides = if !effects.is_empty() {
+            Besides::SpansAndEffects
+        } else if spans.is_empty() {
+            Besides::Nothing
         } else {
-            INSERT_RECORD
+            Besides::Spans
         };
-        let statement = if spans.is_empty() {
-            without_spans
+        let statement = if is_planted(Unguarded) {
+            insert_without_link(besides)
         } else {
-            with_spans
+            insert_with_link(besides)
         };
         let spans: Vec<_> = spans.iter().map(Sighting::cells).collect();
         let query = link.bind(session.query(statement));
         let query = query.bind_array(tenants).bind_array(assumed.standings());
-        let query = query.bind_array(rows).bind_columns(&spans);
+        let query = query.bind_array(rows);
+        let query = match besides {
+            Besides::Nothing => query,
+            Besides::Spans => query.bind_columns(&Sighting::KINDS, &spans),
+            Besides::SpansAndEffects => effects.bind(query.bind_columns(&Sighting::KINDS, &spans)),
+        };
         Ok(query.execute().await? > 0)
     }
 
@@ -168,6 +200,7 @@ impl Batch<'_> {
         }
         let events: Vec<_> = self.entries.iter().map(event_cells).collect();
         session.insert(&INSERT_EVENTS, &events).await?;
+        self.effects().write(session).await?;
         records.write(session, &link.place).await?;
         let spans = spans.iter().map(|span| span.row(link.place.chain));
         let spans: Vec<_> = spans.collect();

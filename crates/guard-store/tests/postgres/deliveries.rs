@@ -1,0 +1,83 @@
+//! Claims and acknowledgements, which are one statement here.
+
+use guard_app::ports::Outbox;
+use guard_domain::ExecutionState;
+use guard_store::Store;
+use guard_testkit::TestDatabase;
+use guard_testkit::contract::{RULES, World, acknowledged};
+use tokio::task::JoinSet;
+
+use super::instances;
+
+/// An instance with so many executions to deliver, and its database.
+async fn with_executions(count: u32) -> (TestDatabase, World<Store>) {
+    let database = TestDatabase::create().await;
+    let [world] = instances::<1>(&database).await;
+    world.publish(RULES).await;
+    for host in 0..count {
+        let context = format!(r#"{{"host":"{host}"}}"#);
+        world.record("security_threat", "high", &context).await;
+    }
+    (database, world)
+}
+
+async fn count(database: &TestDatabase, question: &'static str) -> i64 {
+    let mut connection = database.connect().await;
+    sqlx::query_scalar(question)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_execution_is_set_aside_and_the_others_go_on() {
+    let (database, world) = with_executions(3).await;
+    sqlx::raw_sql(
+        r#"UPDATE rule_executions SET playbook = 'NOT A SLUG' WHERE params LIKE '%"0"%';
+           DELETE FROM events WHERE body LIKE '%"host":"2"%'"#,
+    )
+    .execute(&mut database.connect().await)
+    .await
+    .unwrap();
+    let claimed = world.claim(10, &[]).await;
+    let params: Vec<_> = claimed.iter().map(|one| one.params.as_str()).collect();
+    assert_eq!(params, [r#"{"host":"1"}"#]);
+    let dead = "SELECT count(*) FROM rule_executions WHERE state = 'dead'";
+    assert_eq!(count(&database, dead).await, 2);
+    let attempts = "SELECT count(*) FROM execution_attempts";
+    assert_eq!(count(&database, attempts).await, 1, "nothing else was sent");
+}
+
+#[tokio::test]
+async fn more_acknowledgements_at_once_than_connections_keep_plans() {
+    let (database, world) = with_executions(30).await;
+    let claimed = world.claim(30, &[]).await;
+    assert_eq!(claimed.len(), 30);
+    let mut settling = JoinSet::new();
+    for one in claimed {
+        let store = world.store.clone();
+        settling.spawn(async move { store.settle(&one, &acknowledged()).await.unwrap() });
+    }
+    for settled in settling.join_all().await {
+        assert_eq!(settled.execution.state, ExecutionState::Acknowledged);
+    }
+    let ended = "SELECT count(*) FROM execution_attempts WHERE outcome = 'acknowledged'";
+    assert_eq!(count(&database, ended).await, 30);
+    let connections = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    assert!(count(&database, connections).await <= 10);
+}
+
+#[tokio::test]
+async fn an_older_claim_is_only_noted() {
+    let (database, world) = with_executions(1).await;
+    let older = world.claim(1, &[]).await.remove(0);
+    sqlx::raw_sql("UPDATE rule_executions SET epoch = epoch + 1")
+        .execute(&mut database.connect().await)
+        .await
+        .unwrap();
+    let settled = world.store.settle(&older, &acknowledged()).await.unwrap();
+    assert_eq!(settled.execution.state, ExecutionState::Dispatching);
+    let ended = "SELECT count(*) FROM execution_attempts WHERE outcome = 'acknowledged'";
+    assert_eq!(count(&database, ended).await, 1);
+}
