@@ -20,7 +20,7 @@ macro_rules! end_attempt {
     };
 }
 
-/// n8n has it at `$3`, and its workflow is to report until the first parameter. If the workflow has spoken already, its state stays.
+/// n8n has it at `$3`, and its workflow is to report until `$confirm_by`. If the workflow has spoken already, its state stays.
 macro_rules! acknowledge {
     ($confirm_by:literal) => {
         concat!(
@@ -91,12 +91,13 @@ impl Store {
         }
         let mut session = self.database.begin_single().await?;
         let now = self.clock.now();
-        let row = bind_attempt(session.query(END_AND_ACKNOWLEDGE), claimed, report, now)
+        // The row may come before the commit, the end of the rows does not.
+        let rows = bind_attempt(session.query(END_AND_ACKNOWLEDGE), claimed, report, now)
             .bind(micros(now + *confirm_within))
             .bind(claimed.epoch.cast_signed())
-            .fetch_optional()
+            .fetch_all()
             .await;
-        let row = row.map_err(|error| session.explain(error))?;
+        let rows = rows.map_err(|error| session.explain(error))?;
         session.commit().await?;
         let settled = |row| {
             Ok(Settled {
@@ -106,7 +107,7 @@ impl Store {
                 escalation: None,
             })
         };
-        row.as_ref().map(settled).transpose()
+        rows.first().map(settled).transpose()
     }
 
     async fn settle_in_turn(
