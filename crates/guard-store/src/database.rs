@@ -20,7 +20,7 @@ use sqlx::{Postgres, Sqlite};
 
 use crate::error::unavailable;
 pub(crate) use insert::{Cell, Insert, insert};
-pub(crate) use postgres::{PgDatabase, PgSession};
+pub(crate) use postgres::{Kept, PgDatabase, PgSession};
 pub(crate) use query::Query;
 pub(crate) use row::{Column, Row};
 pub(crate) use sqlite::{SqliteRow, SqliteSession, SqliteWriter};
@@ -82,12 +82,26 @@ impl Database {
         }
     }
 
-    /// A session for one statement, which is a transaction of its own with PostgreSQL, or for a routine transaction that
+    /// A session for a commit that is one statement, which is a transaction of its own with PostgreSQL, or for one whose transaction
     /// [`Session::begin_with`] begins.
-    pub(crate) async fn begin_single(&self) -> Result<Session, StorageError> {
+    pub(crate) async fn begin_commit(&self) -> Result<Session, StorageError> {
         match self {
             Self::Sqlite { .. } => self.begin().await,
-            Self::Postgres(database) => database.begin_single().await.map(Session::Postgres),
+            Self::Postgres(database) => database
+                .begin_single(&database.commits)
+                .await
+                .map(Session::Postgres),
+        }
+    }
+
+    /// A session for a claim or an acknowledgement, each statement of which is a transaction of its own with PostgreSQL.
+    pub(crate) async fn begin_delivery(&self) -> Result<Session, StorageError> {
+        match self {
+            Self::Sqlite { .. } => self.begin().await,
+            Self::Postgres(database) => database
+                .begin_single(&database.deliveries)
+                .await
+                .map(Session::Postgres),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Recording events and decisions.
 //!
-//! A batch is read, decided in the order of its arrival, and written, with one statement for each kind of row. On a database
+//! A batch is read, decided in the order of its arrival, and written, with one statement for each kind of row or for several. On a database
 //! that instances share, the transaction first locks what it decides about; see [`locks`].
 
 mod asked;
@@ -201,14 +201,14 @@ impl Store {
             let mut batch = Batch::new(self, terms, self.clock.now(), intakes.len());
             let outcomes = known.decide_all(intakes, &mut batch);
             let session = if batch.has_no_effects() && !is_planted(AnswerBeforeCommit) {
-                self.database.begin_single().await?
+                self.database.begin_commit().await?
             } else {
                 self.database.begin_routine().await?
             };
             let chain = self.free_chain().await;
             return self.write(session, chain, &batch, assumed, outcomes).await;
         }
-        let (mut session, chain) = self.begin_with(&locks).await?;
+        let (mut session, chain) = self.begin_holding(&locks).await?;
         // Who waited for a lock decides by the time after it.
         let now = self.clock.now();
         known.read(&mut session, intakes, now).await?;
@@ -217,23 +217,22 @@ impl Store {
         self.write(session, chain, &batch, assumed, outcomes).await
     }
 
-    /// Begins a transaction of the chain that has the locks.
-    async fn begin_with(
+    /// Begins a transaction that has the locks, and the chain that it writes.
+    async fn begin_holding(
         &self,
         locks: &Locks,
     ) -> Result<(Session, MutexGuard<'_, Chain>), StorageError> {
-        let mut session = self.database.begin_single().await?;
+        let mut session = self.database.begin_commit().await?;
         // Whoever has the chain may wait for locks of the database, never the other way round.
         let chain = self.chain().await;
-        match locks.begin(&mut session).await {
-            // Nothing was done on this connection, which nobody had asked first.
-            Err(_) if session.was_cut() => {}
+        match locks.take(&mut session).await {
+            // Nobody had asked the connection, and nothing was done.
+            Err(_) if session.was_cut() => drop((session, chain)),
             begun => return begun.map(|()| (session, chain)),
         }
-        drop(chain);
         let mut session = self.database.begin_routine().await?;
         let chain = self.chain().await;
-        locks.begin(&mut session).await?;
+        locks.take(&mut session).await?;
         Ok((session, chain))
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::Chain;
 use crate::controls::Control;
-use crate::database::{Database, PgDatabase, SqliteWriter};
+use crate::database::{Database, Kept, PgDatabase, SqliteWriter};
 use crate::error::{LockError, OpenError};
 use crate::escalation::NotificationSettings;
 use crate::postgres_address::PostgresAddress;
@@ -30,8 +30,10 @@ const READERS: u32 = 4;
 /// How many commits PostgreSQL does at once of what may be done in any order. Two were no faster than one: while one waits for the
 /// disk the next is written, but both are half as long.
 pub(crate) const LANES: usize = 1;
-/// Connections to PostgreSQL: one commits, one claims, the others answer queries and callbacks.
+/// Connections to PostgreSQL: one for each task that commits, two for deliveries, the others answer queries and callbacks.
 const POSTGRES_CONNECTIONS: u32 = 10;
+/// Claims and acknowledgements at once on connections of their own.
+const DELIVERIES: usize = 2;
 
 /// How a database is used.
 #[derive(Debug, Clone)]
@@ -205,7 +207,7 @@ impl Store {
                 ("idle_in_transaction_session_timeout", longest.as_str()),
                 ("lock_timeout", &longest),
                 // A plan that is kept is one for tables as small as they were, until they are analysed: on a new database
-                // that reads whole tables for every delivery. See also `begin_single` and `begin_routine`.
+                // that reads whole tables for every delivery. See also `begin_commit` and `begin_routine`.
                 ("plan_cache_mode", "force_custom_plan"),
                 // What is read here is small, whatever a plan expects.
                 ("jit", "off"),
@@ -221,13 +223,17 @@ impl Store {
             .connect_lazy_with(options);
         let row_security = schema::secure_rows(&server, &pool, address).await?;
         server.close().await;
+        // Less than the caller's patience, so that the caller hears of it in time.
+        let timeout = settings.timeout * 3 / 4;
         let database = Database::Postgres(PgDatabase {
             pool,
             row_security,
-            // Less than the caller's patience, so that the caller hears of it in time.
-            timeout: settings.timeout * 3 / 4,
+            timeout,
             pooled,
-            kept: Arc::default(),
+            // A commit that nobody waits for any more is looked up.
+            commits: Kept::new(1 + LANES, None),
+            // What nobody waits for any more must not be claimed.
+            deliveries: Kept::new(DELIVERIES, Some(timeout / 2)),
         });
         let store = Self::new(database, clock, random, settings);
         store

@@ -1,8 +1,9 @@
 //! Connections to PostgreSQL: bounded in number and in time.
 
+mod kept;
 mod session;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use guard_app::ports::StorageError;
@@ -10,12 +11,12 @@ use guard_domain::TenantId;
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPool;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::unavailable;
 use crate::row_security;
-use crate::store::LANES;
+pub(crate) use kept::Kept;
+use kept::{Found, Place};
 use session::Opening;
 pub(crate) use session::PgSession;
 
@@ -31,65 +32,10 @@ pub(crate) struct PgDatabase {
     pub(crate) pooled: bool,
     /// Row-level security holds callers.
     pub(crate) row_security: bool,
-    /// The connections of [`PgDatabase::begin_single`].
-    pub(crate) kept: Arc<Kept>,
-}
-
-/// How many connections keep their plans: those of the committer, one that claims, and one that settles.
-const KEPT: usize = LANES + 3;
-/// A connection that was used within this time is taken to be good; another one is asked first.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// Connections that keep their plans, which the pool's do not.
-pub(crate) struct Kept {
-    /// Those that nobody uses, and when each was used last.
-    idle: Mutex<Vec<(PoolConnection<Postgres>, Instant)>>,
-    /// One for each that may be in use.
-    places: Arc<Semaphore>,
-}
-
-/// The right to use one of the kept connections, which goes back to them.
-pub(super) struct Place {
-    kept: Arc<Kept>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Default for Kept {
-    fn default() -> Self {
-        Self {
-            idle: Mutex::default(),
-            places: Arc::new(Semaphore::new(KEPT)),
-        }
-    }
-}
-
-impl Kept {
-    /// A place, unless all are in use.
-    fn place(self: &Arc<Self>) -> Option<Place> {
-        let permit = self.places.clone().try_acquire_owned().ok()?;
-        Some(Place {
-            kept: self.clone(),
-            _permit: permit,
-        })
-    }
-
-    /// The connection that was used last, and when.
-    fn take(&self) -> Option<(PoolConnection<Postgres>, Instant)> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop()
-    }
-}
-
-impl Place {
-    /// Gives its connection back.
-    fn put(self, connection: PoolConnection<Postgres>) {
-        let mut idle = self
-            .kept
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        idle.push((connection, Instant::now()));
-    }
+    /// The connections of commits.
+    pub(crate) commits: Arc<Kept>,
+    /// The connections of claims and acknowledgements.
+    pub(crate) deliveries: Arc<Kept>,
 }
 
 impl PgDatabase {
@@ -135,25 +81,18 @@ impl PgDatabase {
 
     /// A connection for one statement that is a transaction of its own, or for a transaction that [`PgSession::begin_with`] begins: one of
     /// the same few, which is not asked first if it was used a moment ago. While all of them are in use it is a transaction of another one.
-    pub(super) async fn begin_single(&self) -> Result<PgSession, StorageError> {
+    pub(super) async fn begin_single(&self, kept: &Arc<Kept>) -> Result<PgSession, StorageError> {
         if self.pooled {
             return self.begin().await;
         }
-        match self.kept.place() {
-            Some(place) => self.open_kept(place).await,
-            None => self.begin_routine().await,
-        }
-    }
-
-    async fn open_kept(&self, place: Place) -> Result<PgSession, StorageError> {
-        let mut session = match self.kept.take() {
-            Some((connection, used)) if used.elapsed() < FRESH => {
-                self.session(connection, Instant::now() + self.timeout)
-            }
-            stale => {
-                let stale = stale.map(|(connection, _)| connection);
-                self.open_first(stale, Opening::Repetition).await?
-            }
+        let Some(place) = kept.place() else {
+            return self.begin_routine().await;
+        };
+        let settings = Opening::Settings(&kept.settings);
+        let mut session = match place.take() {
+            Found::Fresh(connection) => self.session(connection, Instant::now() + self.timeout),
+            Found::Stale(connection) => self.open_first(Some(connection), settings).await?,
+            Found::Nothing => self.open(settings).await?,
         };
         session.place = Some(place);
         Ok(session)
@@ -161,9 +100,8 @@ impl PgDatabase {
 
     /// Closes every connection; what is open is finished first.
     pub(super) async fn close(&self) {
-        while let Some(kept) = self.kept.take() {
-            drop(kept);
-        }
+        self.commits.close();
+        self.deliveries.close();
         self.pool.close().await;
     }
 

@@ -55,8 +55,12 @@ impl Locks {
         self.0.is_empty()
     }
 
-    /// Begins the transaction of the session. It waits for whoever decides about one of the same things; nobody else does until its end.
-    pub(super) async fn begin(&self, session: &mut Session) -> Result<(), StorageError> {
+    /// Begins the transaction, if none has begun, by waiting for whoever decides about one of the same things; nobody else does until
+    /// its end.
+    pub(super) async fn take(&self, session: &mut Session) -> Result<(), StorageError> {
+        if !session.is_shared() {
+            return Ok(());
+        }
         // Numbers only, which need no parameter.
         let locks = serde_json::to_string(&self.0).unwrap_or_else(|_| "[]".to_owned());
         // The elements come in their order.

@@ -15,69 +15,101 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::database::{Row, Session};
-use crate::execution::execution;
+use crate::execution::{execution, read_row};
 use crate::row::{Columns, micros};
 use crate::store::Store;
+use in_turn::{playbooks_due, take_in_turn};
 use statements::CLAIM;
 
 impl Store {
     pub(crate) async fn claim(&self, request: &ClaimRequest) -> Result<Vec<Claimed>, StorageError> {
-        let taken = if self.database.is_shared() {
-            self.take_at_once(request).await?
+        let mut playbooks = Vec::new();
+        if !self.database.is_shared() {
+            // There is one writer, whom nobody keeps from its work to find that there is nothing to do.
+            let mut reader = self.database.reader().await?;
+            playbooks = playbooks_due(&mut reader, request, self.clock.now()).await?;
+            if playbooks.is_empty() {
+                return Ok(Vec::new());
+            }
+        }
+        let mut session = self.database.begin_delivery().await?;
+        let now = self.clock.now();
+        let taken = if session.is_shared() {
+            take_at_once(&mut session, request, now).await?
         } else {
-            self.take_in_turn(request).await?
+            take_in_turn(&mut session, &playbooks, request, now).await?
         };
         let mut claimed = Vec::with_capacity(taken.len());
+        let mut damaged = Vec::new();
         for row in &taken {
-            match read_claimed(row) {
+            match read_claimed(&mut session, row).await {
                 Ok(one) => claimed.push(one),
-                Err(error) => self.set_aside(row, error).await,
+                Err(error @ StorageError::Inconsistent { .. }) => damaged.push((row, error)),
+                Err(error) => return Err(error),
             }
+        }
+        session.commit().await?;
+        if !damaged.is_empty()
+            && let Err(error) = self.set_aside(damaged).await
+        {
+            // They are claimed again once their leases have ended.
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "damaged executions cannot be set aside");
         }
         claimed.sort_by_key(|one| (Reverse(one.execution.severity.rank()), one.execution.id));
         Ok(claimed)
     }
 
-    async fn take_at_once(&self, request: &ClaimRequest) -> Result<Vec<Row>, StorageError> {
-        let mut session = self.database.begin_single().await?;
-        let now = self.clock.now();
-        let taken = session
-            .query(CLAIM)
-            .bind(micros(now))
-            .bind(&request.instance)
-            .bind(micros(lease_end(request, now)))
-            .bind(json!(request.fewer_of).to_string())
-            .bind(i64::from(request.of_each.min(request.limit)))
-            .bind(i64::from(request.limit))
-            .fetch_all()
-            .await;
-        let taken = taken.map_err(|error| session.explain(error))?;
-        session.commit().await?;
-        Ok(taken)
-    }
-
-    /// Takes a damaged row, which was claimed, out of the way. If that fails, it is claimed again once its lease has ended.
-    async fn set_aside(&self, row: &Row, error: StorageError) {
-        let set_aside = async {
-            let mut transaction = self.database.begin_routine().await?;
+    /// Takes damaged rows, which were claimed, out of the way, unless their workflows have spoken or others have claimed them meanwhile.
+    async fn set_aside(&self, damaged: Vec<(&Row, StorageError)>) -> Result<(), StorageError> {
+        let mut transaction = self.database.begin_routine().await?;
+        for (row, error) in damaged {
+            let (tenant, id): (String, Uuid) = (row.get("tenant")?, row.get("execution_id")?);
+            let held = transaction
+                .query(
+                    "UPDATE rule_executions SET lease_owner = NULL
+                     WHERE tenant = $1 AND execution_id = $2 AND epoch = $3 AND state = 'dispatching'",
+                )
+                .bind(&tenant)
+                .bind(id)
+                .bind(row.get::<i64>("epoch")?)
+                .execute()
+                .await?;
+            if held == 0 {
+                continue;
+            }
             quarantine(&mut transaction, row, error, self.clock.now()).await?;
             // Nothing was sent.
             transaction
                 .query(
-                    "DELETE FROM execution_attempts WHERE tenant = $1 AND execution_id = $2 AND attempt =
-                         (SELECT x.attempts FROM rule_executions x WHERE x.tenant = $1 AND x.execution_id = $2)",
+                    "DELETE FROM execution_attempts WHERE tenant = $1 AND execution_id = $2 AND attempt = $3",
                 )
-                .bind(row.get::<String>("tenant")?)
-                .bind(row.get::<Uuid>("execution_id")?)
+                .bind(&tenant)
+                .bind(id)
+                .bind(row.get::<i64>("attempts")?)
                 .execute()
                 .await?;
-            transaction.commit().await
-        };
-        if let Err(error) = set_aside.await {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(error, "a damaged execution cannot be set aside");
         }
+        transaction.commit().await
     }
+}
+
+async fn take_at_once(
+    session: &mut Session,
+    request: &ClaimRequest,
+    now: DateTime<Utc>,
+) -> Result<Vec<Row>, StorageError> {
+    let taken = session
+        .query(CLAIM)
+        .bind(micros(now))
+        .bind(&request.instance)
+        .bind(micros(lease_end(request, now)))
+        .bind(json!(request.fewer_of).to_string())
+        .bind(i64::from(request.of_each.min(request.limit)))
+        .bind(i64::from(request.limit))
+        .fetch_all()
+        .await;
+    taken.map_err(|error| session.explain(error))
 }
 
 fn lease_end(request: &ClaimRequest, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -122,32 +154,46 @@ pub(super) fn key(row: &Row) -> Result<(TenantId, ExecutionId), StorageError> {
     ))
 }
 
-/// What was claimed, of a row that has its event and what it undoes beside it.
-fn read_claimed(row: &Row) -> Result<Claimed, StorageError> {
+/// What was claimed, of its row, with what belongs to it.
+async fn read_claimed(session: &mut Session, row: &Row) -> Result<Claimed, StorageError> {
     let columns = Columns::new(row, "rule_executions", "execution_id");
+    let tenant = columns.parse("tenant", TenantId::parse)?;
     let execution = execution(row)?;
-    let event: Option<String> = columns.get("event_body")?;
-    let received_at = columns.optional_moment("event_received_at")?;
-    let (Some(event), Some(received_at)) = (event, received_at) else {
-        return Err(columns.wrong("event_id", "its event is gone".to_owned()));
-    };
-    // What it undoes may not be kept any more: then there is no data.
+    let event = session
+        .query("SELECT event_id, body, received_at FROM events WHERE tenant = $1 AND event_id = $2")
+        .bind(tenant.as_str())
+        .bind(execution.event_id.as_uuid())
+        .fetch_optional()
+        .await?
+        .ok_or_else(|| columns.wrong("event_id", "its event is gone".to_owned()))?;
+    let event = Columns::new(&event, "events", "event_id");
     let undoes = match execution.rollback_of {
-        Some(execution_id) => Some(Undone {
-            execution_id,
-            data: columns.get("undone_data")?,
-        }),
+        Some(undone) => Some(undoes(session, &tenant, undone).await?),
         None => None,
     };
     Ok(Claimed {
-        tenant: columns.parse("tenant", TenantId::parse)?,
         epoch: columns.unsigned("epoch")?,
         params: columns.get("params")?,
         undoes,
-        event,
-        received_at,
+        event: event.get("body")?,
+        received_at: event.moment("received_at")?,
         traceparent: columns.get("traceparent")?,
         unregistered_since: columns.optional_moment("unregistered_since")?,
+        tenant,
         execution,
+    })
+}
+
+/// What an execution is to undo. One that is not kept any more has no data.
+async fn undoes(
+    session: &mut Session,
+    tenant: &TenantId,
+    id: ExecutionId,
+) -> Result<Undone, StorageError> {
+    let row = read_row(session, tenant, id).await?;
+    let data = row.map(|row| row.get("result_data")).transpose()?.flatten();
+    Ok(Undone {
+        execution_id: id,
+        data,
     })
 }

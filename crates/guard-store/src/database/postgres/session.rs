@@ -16,8 +16,8 @@ use crate::error::unavailable;
 pub(super) enum Opening<'a> {
     /// To ask whether it is still there.
     Question,
-    /// The same statements will be run over and over: their plans are kept.
-    Repetition,
+    /// What makes it a connection that keeps its plans.
+    Settings(&'a str),
     Transaction,
     /// A transaction of statements whose plans are kept.
     Routine,
@@ -119,9 +119,13 @@ impl PgSession {
     pub(super) async fn begin(&mut self, opening: Opening<'_>) -> Result<(), StorageError> {
         match opening {
             Opening::Question => self.run("SELECT 1").await,
-            Opening::Repetition => {
-                self.run("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off")
-                    .await
+            Opening::Settings(settings) => {
+                let done = self.run_made(settings).await;
+                if done.is_err() {
+                    // Nobody knows which settings it has.
+                    self.stage = Stage::Broken(true);
+                }
+                done
             }
             Opening::Transaction => {
                 self.run("BEGIN").await?;
@@ -200,14 +204,15 @@ impl PgSession {
     }
 }
 
-/// Whether the server refused a statement because it does not know what the connection believes it to have: behind a pooler the database
-/// may have moved to another server, where types have other numbers.
+/// Whether the server refused a statement because it does not have what the connection believes it to have: behind a pooler the database
+/// may have moved to another server, where types have other numbers, and a newer build may have changed a table.
 fn is_outdated(error: &sqlx::Error) -> bool {
     match error {
-        // SQLSTATE: an undefined object, a wrong type, a type that cannot be another, a number that is none of a type's.
+        // SQLSTATE: an undefined object, a wrong type, a type that cannot be another, a number that is none of a type's, and a
+        // plan that is kept for a table that has other columns by now.
         sqlx::Error::Database(error) => matches!(
             error.code().as_deref(),
-            Some("42704" | "42804" | "42846" | "XX000")
+            Some("42704" | "42804" | "42846" | "XX000" | "0A000")
         ),
         sqlx::Error::TypeNotFound { .. } => true,
         _ => false,

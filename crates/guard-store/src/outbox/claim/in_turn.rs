@@ -9,48 +9,37 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::lease_end;
-use super::statements::{DUE, NOTE_ATTEMPT, PLAYBOOKS_DUE, TAKE, TAKEN};
+use super::statements::{DUE, NOTE_ATTEMPT, PLAYBOOKS_DUE, TAKE};
 use crate::database::{Row, Session};
 use crate::row::micros;
-use crate::store::Store;
 
-impl Store {
-    pub(super) async fn take_in_turn(
-        &self,
-        request: &ClaimRequest,
-    ) -> Result<Vec<Row>, StorageError> {
-        // There is one writer, whom nobody keeps from its work to find that there is nothing to do.
-        let playbooks = {
-            let mut reader = self.database.reader().await?;
-            playbooks_due(&mut reader, request, self.clock.now()).await?
+/// Claims what is due of these playbooks.
+pub(super) async fn take_in_turn(
+    transaction: &mut Session,
+    playbooks: &[String],
+    request: &ClaimRequest,
+    now: DateTime<Utc>,
+) -> Result<Vec<Row>, StorageError> {
+    let mut found = Vec::new();
+    for playbook in playbooks {
+        // A name that is none is of a damaged row, which is set aside later.
+        let room = match PlaybookName::parse(playbook) {
+            Ok(playbook) => request.room(&playbook),
+            Err(_) => request.limit,
         };
-        if playbooks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut transaction = self.database.begin().await?;
-        let now = self.clock.now();
-        let mut found = Vec::new();
-        for playbook in &playbooks {
-            // A name that is none is of a damaged row, which is set aside later.
-            let room = match PlaybookName::parse(playbook) {
-                Ok(playbook) => request.room(&playbook),
-                Err(_) => request.limit,
-            };
-            found.extend(due(&mut transaction, playbook, room, now).await?);
-        }
-        found.sort_by_key(|one| (Reverse(one.severity), one.id));
-        found.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
-        let mut taken = Vec::with_capacity(found.len());
-        for one in &found {
-            taken.push(take(&mut transaction, one, request, now).await?);
-        }
-        transaction.commit().await?;
-        Ok(taken)
+        found.extend(due(transaction, playbook, room, now).await?);
     }
+    found.sort_by_key(|one| (Reverse(one.severity), one.id));
+    found.truncate(usize::try_from(request.limit).unwrap_or(usize::MAX));
+    let mut taken = Vec::with_capacity(found.len());
+    for one in &found {
+        taken.push(take(transaction, one, request, now).await?);
+    }
+    Ok(taken)
 }
 
 /// The playbooks that have something due and may be delivered. It steps from playbook to playbook, however much waits of one.
-async fn playbooks_due(
+pub(super) async fn playbooks_due(
     session: &mut Session,
     request: &ClaimRequest,
     now: DateTime<Utc>,
@@ -103,13 +92,13 @@ async fn take(
     request: &ClaimRequest,
     now: DateTime<Utc>,
 ) -> Result<Row, StorageError> {
-    transaction
+    let row = transaction
         .query(TAKE)
         .bind(due.id)
         .bind(&request.instance)
         .bind(micros(lease_end(request, now)))
         .bind(&due.tenant)
-        .execute()
+        .fetch_one()
         .await?;
     transaction
         .query(NOTE_ATTEMPT)
@@ -119,10 +108,5 @@ async fn take(
         .bind(due.id)
         .execute()
         .await?;
-    transaction
-        .query(TAKEN)
-        .bind(&due.tenant)
-        .bind(due.id)
-        .fetch_one()
-        .await
+    Ok(row)
 }
