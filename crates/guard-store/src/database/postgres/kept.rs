@@ -35,7 +35,7 @@ pub(super) enum Found {
 }
 
 impl Kept {
-    /// For so many statements at once, each of which the server ends after a time.
+    /// For so many statements at once, each of which the server ends after a time if there is one.
     pub(crate) fn new(places: usize, statement_timeout: Option<Duration>) -> Arc<Self> {
         let timeout = statement_timeout.map_or(0, |timeout| timeout.as_millis());
         Arc::new(Self {

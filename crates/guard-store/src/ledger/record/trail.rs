@@ -90,7 +90,7 @@ enum Besides {
     SpansAndEffects,
 }
 
-/// The statement with a link.
+/// The statement for a link, with what else it writes.
 macro_rules! insert_records {
     ($link:expr, $besides:expr) => {
         match $besides {
