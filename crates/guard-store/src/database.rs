@@ -191,6 +191,15 @@ impl Session {
             .map(drop)
     }
 
+    /// Whether what was done is undone unless it is committed.
+    pub(crate) const fn is_in_transaction(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::SqliteTransaction(_) => true,
+            Self::Postgres(session) => session.is_in_transaction(),
+        }
+    }
+
     /// Whether the server has ended the connection, or it was lost, in less than the time of a transaction.
     pub(crate) fn was_cut(&self) -> bool {
         match self {

@@ -39,10 +39,17 @@ impl Store {
         } else {
             take_in_turn(&mut session, &playbooks, request, now).await?
         };
+        let is_committed = !session.is_in_transaction();
         let mut claimed = Vec::with_capacity(taken.len());
         let mut damaged = Vec::new();
         for row in &taken {
-            match read_claimed(&mut session, row).await {
+            let mut read = read_claimed(&mut session, row).await;
+            if is_committed && matches!(read, Err(StorageError::Unavailable(_))) {
+                // If this ended here, what was claimed would wait for the end of its lease.
+                session = self.database.reader().await?;
+                read = read_claimed(&mut session, row).await;
+            }
+            match read {
                 Ok(one) => claimed.push(one),
                 Err(error @ StorageError::Inconsistent { .. }) => damaged.push((row, error)),
                 Err(error) => return Err(error),

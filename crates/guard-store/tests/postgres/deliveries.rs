@@ -141,3 +141,31 @@ async fn what_the_server_cut_is_claimed_and_settled_again() {
     assert_eq!(settled.execution.state, ExecutionState::Acknowledged);
     assert_eq!(world.claim(10, &[]).await.len(), 1);
 }
+
+#[tokio::test]
+async fn what_was_claimed_is_read_over_another_connection_if_the_first_is_cut() {
+    let (database, world) = with_executions(2).await;
+    let mut other = database.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE events")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let cut_when_it_waits = async {
+        // It has claimed, and asks for the first event.
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(cut)
+            .fetch_one(&mut other)
+            .await
+            .unwrap()
+            == 0
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    };
+    let (claimed, ()) = tokio::join!(world.claim(10, &[]), cut_when_it_waits);
+    assert_eq!(claimed.len(), 2);
+    let attempts = "SELECT count(*) FROM execution_attempts";
+    assert_eq!(count(&database, attempts).await, 2, "each is claimed once");
+}

@@ -67,6 +67,11 @@ impl PgSession {
         matches!(self.stage, Stage::Broken(_))
     }
 
+    /// Whether a transaction is open.
+    pub(in crate::database) const fn is_in_transaction(&self) -> bool {
+        matches!(self.stage, Stage::InTransaction)
+    }
+
     /// Whether it cannot be used any more, and not for lack of time.
     pub(in crate::database) fn was_cut(&self) -> bool {
         self.is_broken() && Instant::now() < self.deadline
