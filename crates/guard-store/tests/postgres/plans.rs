@@ -1,8 +1,8 @@
-//! What commits and deliveries read does not grow with what there has been, whether or not the tables were ever analysed.
+//! What is read for every commit or delivery, or every few seconds, does not grow with what there has been, whether or not the tables were ever analysed.
 
 use std::time::Duration;
 
-use guard_app::ports::{Clock, CommitOutcome, Outbox};
+use guard_app::ports::{Checkpoints, Clock, CommitOutcome, Outbox};
 use guard_store::Store;
 use guard_testkit::contract::{World, acknowledged, recorded};
 use guard_testkit::{TestDatabase, event_body, intake_key};
@@ -46,8 +46,17 @@ const READ: &str =
     + (SELECT sum(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = ANY ($1))
     + (SELECT sum(idx_blks_hit + idx_blks_read)::bigint FROM pg_statio_user_indexes WHERE relname = ANY ($1))";
 
+/// What commits and deliveries look into.
+const LOOKED_INTO: [&str; 5] = [
+    "cooldowns",
+    "windows",
+    "event_keys",
+    "rule_executions",
+    "execution_attempts",
+];
+
 /// Ends the other sessions, so that everything they have read is counted.
-async fn read_by_others(connection: &mut PgConnection) -> i64 {
+async fn read_by_others(connection: &mut PgConnection, tables: &[&str]) -> i64 {
     let others =
         "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
                   AND backend_type = 'client backend'";
@@ -67,17 +76,10 @@ async fn read_by_others(connection: &mut PgConnection) -> i64 {
     }
     // A connection that was used a moment ago is not asked whether it is still there.
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    read(connection).await
+    read(connection, tables).await
 }
 
-async fn read(connection: &mut PgConnection) -> i64 {
-    let tables = [
-        "cooldowns",
-        "windows",
-        "event_keys",
-        "rule_executions",
-        "execution_attempts",
-    ];
+async fn read(connection: &mut PgConnection, tables: &[&str]) -> i64 {
     sqlx::query_scalar(READ)
         .bind(tables)
         .fetch_one(connection)
@@ -94,12 +96,12 @@ async fn what_a_commit_and_a_delivery_read_does_not_grow_with_the_past() {
     let mut connection = database.connect().await;
     // What is no entry any more is taken for one until somebody has looked at it.
     assert!(world.claim(10, &[]).await.is_empty());
-    let before = read_by_others(&mut connection).await;
+    let before = read_by_others(&mut connection, &LOOKED_INTO).await;
     let rounds = 20;
     for round in 0..rounds {
         deliver(&world, round).await;
     }
-    let read = read_by_others(&mut connection).await - before;
+    let read = read_by_others(&mut connection, &LOOKED_INTO).await - before;
     assert!(read < rounds * 200, "{read} rows in {rounds} rounds");
 }
 
@@ -113,7 +115,7 @@ async fn what_was_planned_for_nothing_serves_for_much() {
     fill(&database, &world).await;
     let mut connection = database.connect().await;
     assert!(world.claim(10, &[]).await.is_empty());
-    let before = read(&mut connection).await;
+    let before = read(&mut connection, &LOOKED_INTO).await;
     let rounds = 20;
     for round in 1..=rounds {
         deliver(&world, round).await;
@@ -122,10 +124,35 @@ async fn what_was_planned_for_nothing_serves_for_much() {
         let outcomes = world.commit(&[repeated]).await;
         assert!(matches!(outcomes[0], CommitOutcome::Replayed(_)));
     }
-    let read = read_by_others(&mut connection).await - before;
+    let read = read_by_others(&mut connection, &LOOKED_INTO).await - before;
     // The first claim looks at the four thousand entries that are none any more.
     let read = read - 4000;
     assert!(read < rounds * 200, "{read} rows in {rounds} rounds");
+}
+
+/// They are asked for every few seconds, over connections that stay.
+#[tokio::test]
+async fn the_heads_of_the_chains_are_found_at_once_however_long_they_are() {
+    let database = TestDatabase::create().await;
+    let [world] = instances::<1>(&database).await;
+    assert!(world.store.heads().await.unwrap().is_empty());
+    let mut connection = database.connect().await;
+    let links = "INSERT INTO audit_links (chain, link, previous, hash, records, created_at)
+        SELECT lpad(c::text, 32, '0')::uuid, n, sha256(''), sha256(n::text::bytea), 1, n
+        FROM generate_series(1, 3) c, generate_series(1, 2000 + c) n";
+    sqlx::raw_sql(links).execute(&mut connection).await.unwrap();
+    // What a session has read is counted when it ends.
+    connection.close().await.unwrap();
+    let mut connection = database.connect().await;
+    let before = read(&mut connection, &["audit_links"]).await;
+    let heads = world.store.heads().await.unwrap();
+    let heads: Vec<_> = heads
+        .iter()
+        .map(|head| (head.chain.as_u128(), head.link, head.at))
+        .collect();
+    assert_eq!(heads, [(1, 2001, 2001), (2, 2002, 2002), (3, 2003, 2003)]);
+    let read = read_by_others(&mut connection, &["audit_links"]).await - before;
+    assert!(read < 100, "{read} links and pages");
 }
 
 /// Puts the past into the tables.
